@@ -1,0 +1,84 @@
+"""The only command line of the Spark half.
+
+python -m jobs NAME... --day D --lake URI     make tables for one night
+python -m jobs check NAME... --day D --lake URI --run-id R     is that run's commit there?
+python -m jobs page --day D --lake URI        what the night made, for people
+"""
+
+import argparse
+import logging
+import os
+import sys
+from datetime import date
+
+log = logging.getLogger("jobs")
+
+
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m jobs", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    env = os.environ.get
+    parser.add_argument("names", nargs="+", metavar="NAME", help="tables to make, in order; or check NAME...; or page")
+    parser.add_argument("--day", type=_day, required=True, help="the night: data up to and including this day is used")
+    parser.add_argument("--lake", default=env("NIGHT_LAKE", "var/lake"), help="folder or bucket of the Delta tables")
+    parser.add_argument("--source", default=env("NIGHT_SOURCE", "complete_journey"), help="a module of jobs/sources")
+    parser.add_argument("--data", default=env("NIGHT_DATA", ""), help="where the source lies; empty for its own place")
+    parser.add_argument("--model-version", default=None, help="MLflow model version that makes the lists")
+    parser.add_argument("--run-id", default="by-hand", help="signs the commits; check looks for it")
+    return parser.parse_args(words)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2017-12-31") from error
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs one command; 0 if it did what it should."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    for chatty in ("py4j", "great_expectations", "mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    given = arguments(words)
+    try:
+        return _run(given)
+    except (ValueError, OSError) as error:  # what people can act on; anything else keeps its traceback
+        log.error("%s", error)
+        return 1
+
+
+def _run(given: argparse.Namespace) -> int:
+    from jobs.night import Night, run
+
+    first, *others = given.names
+    if first == "page":
+        from jobs.insight.page import show
+
+        show(given.lake, given.day)
+        return 0
+    night = Night(given.day, given.lake, given.run_id, given.source, given.data, given.model_version)
+    if first == "check":
+        return _check(others, night)
+    run(given.names, night)
+    return 0
+
+
+def _check(names: list[str], night) -> int:
+    import schemas
+    from jobs.lake import signed
+    from jobs.night import lacking
+
+    absent = [
+        name
+        for name in names
+        if not lacking(name, night) and not signed(night.lake, schemas.table(name), night.day, night.run_id)
+    ]
+    for name in absent:
+        log.error("%s: no commit of run %s for night %s in %s", name, night.run_id, night.day, night.lake)
+    return 1 if absent else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""What a job asks the runner for: which nights of which table, the source's rows, or the night's model.
+
+A job module declares ``READS = {"argument": read, ...}``; the runner hands each in under that name. "Night" is the
+value of the table's ``night`` column: the night that wrote the row.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Read:
+    """One argument of a job. ``nights`` limits ``last`` and ``before``; an absent ``optional`` table is None."""
+
+    kind: Literal["on", "upto", "last", "new", "before", "source", "model"]
+    table: str = ""
+    nights: int | None = None
+    optional: bool = False
+
+
+def on(table: str, *, optional: bool = False) -> Read:
+    """The rows that tonight wrote."""
+    return Read("on", table, optional=optional)
+
+
+def upto(table: str, *, optional: bool = False) -> Read:
+    """The rows of all nights up to and including tonight."""
+    return Read("upto", table, optional=optional)
+
+
+def last(table: str, nights: int, *, optional: bool = False) -> Read:
+    """The rows of the last ``nights`` nights, tonight included."""
+    return Read("last", table, nights, optional)
+
+
+def new(table: str, *, optional: bool = False) -> Read:
+    """The rows of the nights since this job's table was last written, up to tonight; all history on the first night."""
+    return Read("new", table, optional=optional)
+
+
+def before(table: str, *, nights: int | None = None, optional: bool = False) -> Read:
+    """The rows of the nights (all, or the last ``nights``) before those that ``new`` hands in."""
+    return Read("before", table, nights, optional)
+
+
+def source() -> Read:
+    """What the shop's source delivered for this raw table since it was last written."""
+    return Read("source")
+
+
+def model() -> Read:
+    """The night's model version, as a :class:`jobs.model.Model`."""
+    return Read("model")

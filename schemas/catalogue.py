@@ -1,0 +1,32 @@
+"""Catalogue: what the shop sells, as text for the language model and figures for the lists."""
+
+from schemas.contract import DAY, Column, Table
+
+ITEMS = Table(
+    name="catalogue.items",
+    doc="One row an item: its text, price with history, and how it sells.",
+    columns=(
+        DAY,
+        Column("item_id", "string", "the source's id", required=True),
+        Column("title", "string", "what a shopper reads", required=True, max_length=500),
+        Column(
+            "text", "string", "what the language model reads: title, brand, category path, description", required=True
+        ),
+        Column("brand", "string", "brand or manufacturer"),
+        Column("category_path", "array<string>", "from the widest category to the narrowest", required=True),
+        Column("category", "string", "the category used for grouping: the second level, or the first", required=True),
+        Column("price", "double", "median unit price of the last 28 days sold, else the list price", minimum=0),
+        Column("price_history", "array<struct<day:date,price:double>>", "weekly median unit prices, oldest first"),
+        Column("purchases", "bigint", "purchase lines ever", required=True, minimum=0),
+        Column("purchases_28d", "bigint", "purchase lines in the last 28 days", required=True, minimum=0),
+        Column("popularity", "double", "purchase lines with a half-life of 14 days", required=True, minimum=0),
+        Column("first_seen", "date", "first event; null for an item nobody touched"),
+        Column("last_sold", "date", "last purchase; null if never"),
+        Column("on_sale", "boolean", "the source says so; where it is silent: sold in the last 56 days", required=True),
+    ),
+    key=("item_id",),
+    least_share=0.5,
+    may_be_empty=False,
+)
+
+TABLES = (ITEMS,)

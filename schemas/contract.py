@@ -1,0 +1,71 @@
+"""What a table promises: its columns, its key, and the rules its gate holds it to.
+
+Plain data, no session and no IO, so that Spark jobs, torch training and Airflow DAGs can all import it.
+"""
+
+from dataclasses import dataclass
+
+ROOMS = ("raw", "behaviour", "catalogue", "profiles", "lists", "insight")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Spark SQL type, its meaning, and the rule each of its values keeps.
+
+    Bounds are inclusive. ``above`` is an exclusive lower bound. A null breaks only ``required``.
+    """
+
+    name: str
+    type: str
+    doc: str
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    one_of: tuple[str, ...] | None = None
+    max_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table, named ``room.table``; its job is ``jobs/room/table.py``.
+
+    Args:
+        name: ``room.table``.
+        doc: one sentence for the analyst.
+        columns: in the order of the table.
+        key: columns whose values together are unique within a night.
+        partition: the columns the folders are split by.
+        night: the column that holds the night which wrote the row; a rerun of that night replaces exactly those rows.
+        reject_limit: largest share of a night's rows that may break row rules before the night stops.
+        least_share: a night's rows must reach this share of the median of the seven nights before; 0 asks nothing.
+        may_be_empty: whether a night without rows is a normal night.
+        rows: further row rules as ``(rule name, Spark SQL condition that good rows meet)``.
+    """
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition: tuple[str, ...] = ("day",)
+    night: str = "day"
+    reject_limit: float = 0.05
+    least_share: float = 0.0
+    may_be_empty: bool = True
+    rows: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def room(self) -> str:
+        return self.name.split(".")[0]
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def ddl(self) -> str:
+        """The columns as Spark reads a schema: ``a string, b double``."""
+        return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
+
+
+DAY = Column("day", "date", "the night: data up to and including this day was used", required=True)

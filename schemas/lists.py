@@ -1,0 +1,119 @@
+"""Lists: vectors, candidates, and the public table."""
+
+from dataclasses import dataclass, replace
+
+from schemas.behaviour import ITEM, USER
+from schemas.contract import DAY, Column, Table
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Where a list is shown. ``repeat`` puts items already bought back in, as groceries want."""
+
+    name: str
+    length: int
+    candidates: int
+    repeat: bool
+
+
+SURFACES = (Surface("home", length=10, candidates=200, repeat=True),)
+
+SURFACE = Column("surface", "string", "where the list is shown", required=True)
+VERSION = Column("model_version", "string", "MLflow model version", required=True)
+RANK = Column("rank", "int", "1-based, no gaps", required=True, minimum=1)
+RELEVANCE = Column(
+    "relevance", "double", "softmax share over the user's candidates", required=True, minimum=0, maximum=1
+)
+P_PURCHASE = Column(
+    "p_purchase", "double", "p(purchase | shown); null where no exposures are known", minimum=0, maximum=1
+)
+
+VECTORS = Table(
+    name="lists.vectors",
+    doc="The night's user and item vectors under one model version.",
+    columns=(
+        DAY,
+        Column("kind", "string", "user or item", required=True, one_of=("user", "item")),
+        Column("id", "string", "user_id or item_id", required=True),
+        Column("vector", "array<float>", "for relevance: the inner product of a user's and an item's", required=True),
+        Column(
+            "purchase_vector", "array<float>", "for p(purchase | shown): inner product, then sigmoid", required=True
+        ),
+        VERSION,
+    ),
+    key=("kind", "id"),
+    may_be_empty=False,
+)
+
+CANDIDATES = Table(
+    name="lists.candidates",
+    doc="The best items of each user by relevance, before blending.",
+    columns=(
+        DAY,
+        SURFACE,
+        USER,
+        ITEM,
+        RANK,
+        RELEVANCE,
+        P_PURCHASE,
+        Column("policy", "string", "model, or popular for users without a history", required=True),
+        VERSION,
+    ),
+    key=("surface", "user_id", "item_id"),
+    partition=("day", "surface"),
+    may_be_empty=False,
+)
+
+RECOMMENDATIONS = Table(
+    name="lists.recommendations",
+    doc="The public table: the lists that shops show.",
+    columns=(
+        Column("day", "date", "the night it was made for; data up to and including this day was used", required=True),
+        SURFACE,
+        USER,
+        RANK,
+        ITEM,
+        Column("score", "double", "the blended value that ordered the list", required=True),
+        RELEVANCE,
+        Column("p_click", "double", "p(click | shown); null where the source has no clicks", minimum=0, maximum=1),
+        P_PURCHASE,
+        Column("expected_revenue", "double", "price x probability; null where the item has no price", minimum=0),
+        Column(
+            "diversity",
+            "double",
+            "1 - largest cosine to the items above, 1 for the first",
+            required=True,
+            minimum=0,
+            maximum=2,
+        ),
+        Column("weights", "map<string,double>", "the weights used for this user; they sum to 1", required=True),
+        Column("reason", "string", "one sentence a shopper could read", required=True, max_length=300),
+        Column(
+            "propensity",
+            "double",
+            "probability that the policy shows this item at this rank",
+            required=True,
+            above=0,
+            maximum=1,
+        ),
+        Column("policy", "string", "which arm made the list", required=True),
+        VERSION,
+        Column("run_id", "string", "MLflow run of the model", required=True),
+    ),
+    key=("surface", "user_id", "rank"),
+    partition=("day", "surface"),
+    least_share=0.5,
+    may_be_empty=False,
+    rows=(
+        ("weights_sum_to_1", "abs(aggregate(map_values(weights), 0D, (a, w) -> a + w) - 1) < 1e-6"),
+        ("score_is_a_number", "NOT isnan(score)"),
+    ),
+)
+
+STAGED = replace(
+    RECOMMENDATIONS,
+    name="lists.staged",
+    doc="Tonight's lists before the audit; lists.recommendations is what passed.",
+)
+
+TABLES = (VECTORS, CANDIDATES, STAGED, RECOMMENDATIONS)

@@ -1,0 +1,41 @@
+"""Profiles: who the shopper is."""
+
+from schemas.behaviour import USER
+from schemas.contract import DAY, Column, Table
+
+SEGMENTS = ("none", "new", "occasional", "loyal")
+
+USERS = Table(
+    name="profiles.users",
+    doc="One row a user of the log or of the shop's user list.",
+    columns=(
+        DAY,
+        USER,
+        Column(
+            "segment",
+            "string",
+            "by baskets of the last 91 days: 0, 1 to 4, 5 to 12, more",
+            required=True,
+            one_of=SEGMENTS,
+        ),
+        Column("attributes", "map<string,string>", "as the shop knows them; empty where it doesn't", required=True),
+        Column("events", "bigint", "events ever", required=True, minimum=0),
+        Column("purchases", "bigint", "purchase lines ever", required=True, minimum=0),
+        Column("baskets", "bigint", "baskets ever", required=True, minimum=0),
+        Column("first_day", "date", "first event"),
+        Column("last_day", "date", "last event"),
+        Column("recency_days", "int", "days since the last purchase", minimum=0),
+        Column("frequency", "double", "baskets a week over the last 91 days", required=True, minimum=0),
+        Column("value", "double", "money spent in the last 91 days", required=True, minimum=0),
+        Column("price_level", "double", "mean price rank within the category, 0 cheapest to 1", minimum=0, maximum=1),
+        Column("discount_share", "double", "discount / (amount + discount)", minimum=0, maximum=1),
+        Column("categories", "map<string,double>", "share of decayed purchases, the ten largest", required=True),
+        Column("brands", "map<string,double>", "share of decayed purchases, the ten largest", required=True),
+        Column("variety", "double", "entropy of the categories bought / its maximum, 0 to 1", minimum=0, maximum=1),
+    ),
+    key=("user_id",),
+    least_share=0.5,
+    may_be_empty=False,
+)
+
+TABLES = (USERS,)
