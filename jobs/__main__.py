@@ -37,14 +37,18 @@ def _day(text: str) -> date:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs one command; 0 if it did what it should."""
+    """Runs one command: 0 if it did what it should, 2 for input that no retry mends, 1 for what may pass."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     for chatty in ("py4j", "great_expectations", "mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     given = arguments(words)
     try:
         return _run(given)
-    except (ValueError, OSError) as error:  # what people can act on; anything else keeps its traceback
+    # what people can act on is said in one line; anything else keeps its traceback
+    except ValueError as error:
+        log.error("%s", error)
+        return 2
+    except OSError as error:
         log.error("%s", error)
         return 1
 

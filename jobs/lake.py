@@ -34,6 +34,8 @@ def session(name: str = "nightly") -> SparkSession:
         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        # pandas writes times in nanoseconds, which Spark reads as numbers or not at all
+        .config("spark.sql.legacy.parquet.nanosAsLong", "true")
         .config("spark.sql.redaction.string.regex", SECRETS)
         .config("spark.databricks.delta.optimizeWrite.enabled", "true")
         .config("spark.databricks.delta.snapshotPartitions", "2")

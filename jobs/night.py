@@ -65,7 +65,7 @@ class Job:
         except ModuleNotFoundError as error:
             if error.name != f"jobs.{name}":
                 raise
-            raise ValueError(f"{name} is written by the runner, not by a job") from error
+            raise ValueError(f"no job makes {name}: see the modules of jobs/") from error
         return cls(table, getattr(module, table.name.split(".")[1]), module.READS, getattr(module, "audit", None))
 
     def reads_kind(self, kind: str) -> bool:

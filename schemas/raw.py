@@ -44,7 +44,7 @@ EVENTS = Table(
         Column("propensity", "double", "impression: the logging policy's probability", above=0, maximum=1),
         Column("policy", "string", "impression: the logging policy"),
     ),
-    key=("event_id",),
+    key=(),  # a source may tell an event twice; behaviour.log keeps the first
     least_share=0.2,
     rows=(
         ("not_in_future", "CAST(ts AS DATE) <= day"),
@@ -115,7 +115,7 @@ PROMOTIONS = Table(
         Column("display", "string", "where it stood in the store; null for no display"),
         Column("mailer", "string", "where it stood in the mailer; null for no mailer"),
     ),
-    key=("store_id", "item_id", "start_day"),
+    key=("store_id", "item_id", "start_day", "display", "mailer"),
     rows=(("runs_forward", "start_day <= end_day"),),
 )
 

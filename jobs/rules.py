@@ -1,0 +1,109 @@
+"""The expectations that Great Expectations lacks, as its custom expectations on Spark.
+
+Each is one aggregate: it is computed beside the others of its suite, in the same pass over the rows.
+"""
+
+from great_expectations.core.metric_domain_types import MetricDomainTypes
+from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
+from great_expectations.execution_engine import SparkDFExecutionEngine
+from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.validator.metric_configuration import MetricConfiguration
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+BUCKET = 250_000  # hashes that one task compares at a time: 2 MB
+
+
+class RowsBreaking(TableMetricProvider):
+    """Number of rows that don't meet a Spark SQL condition; a null isn't met."""
+
+    metric_name = "rows.breaking"
+    value_keys = ("condition",)
+
+    @metric_partial(
+        engine=SparkDFExecutionEngine,
+        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
+        domain_type=MetricDomainTypes.TABLE,
+    )
+    def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):
+        met = F.coalesce(F.expr(metric_value_kwargs["condition"]), F.lit(False))
+        return F.count(F.when(~met, 1)), metric_domain_kwargs, {}
+
+
+class RowsRepeatingKey(TableMetricProvider):
+    """Number of rows whose key another row has already."""
+
+    metric_name = "rows.repeating_key"
+    value_keys = ("columns",)
+
+    @metric_value(engine=SparkDFExecutionEngine)
+    def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):
+        frame = execution_engine.get_domain_records(domain_kwargs=metric_domain_kwargs)
+        return repeating(frame, list(metric_value_kwargs["columns"]), metrics["table.row_count"])
+
+    @classmethod
+    def _get_evaluation_dependencies(
+        cls, metric, configuration=None, execution_engine=None, runtime_configuration=None
+    ):
+        needed = super()._get_evaluation_dependencies(metric, configuration, execution_engine, runtime_configuration)
+        rows = MetricConfiguration("table.row_count", metric_domain_kwargs=metric.metric_domain_kwargs)
+        return needed | {"table.row_count": rows}
+
+
+def repeating(frame: DataFrame, columns: list[str], rows: int) -> int:
+    """Number of the frame's ``rows`` rows whose ``columns`` another row has already. Nulls are alike.
+
+    As many 64-bit hashes as rows prove that all keys differ, and they are far cheaper to compare than the keys. Only
+    when there are fewer, for a repeated key or by chance, are the keys themselves counted.
+    """
+    hashes = frame.select(F.xxhash64(*columns).alias("hash"))
+    buckets = hashes.groupBy(F.pmod("hash", F.lit(rows // BUCKET + 1))).agg(F.collect_list("hash").alias("hashes"))
+    distinct = buckets.agg(F.sum(F.size(F.array_distinct("hashes")))).first()[0] or 0
+    if distinct == rows:
+        return 0
+    return rows - frame.select(*columns).distinct().count()
+
+
+class ExpectRowsToMeet(BatchExpectation):
+    """Every row meets a Spark SQL condition over its columns."""
+
+    rule: str
+    condition: str
+
+    metric_dependencies = ("rows.breaking",)
+    success_keys = ("condition",)
+    args_keys = ("rule", "condition")
+
+    def _validate(self, metrics, runtime_configuration=None, execution_engine=None):
+        return {"success": metrics["rows.breaking"] == 0, "result": {"observed_value": metrics["rows.breaking"]}}
+
+
+class ExpectKeyToBeUnique(BatchExpectation):
+    """No two rows agree in all of the columns."""
+
+    columns: list[str]
+
+    metric_dependencies = ("rows.repeating_key",)
+    success_keys = ("columns",)
+    args_keys = ("columns",)
+
+    def _validate(self, metrics, runtime_configuration=None, execution_engine=None):
+        repeated = metrics["rows.repeating_key"]
+        return {"success": repeated == 0, "result": {"observed_value": repeated}}
+
+
+class ExpectRejectShareToBeAtMost(BatchExpectation):
+    """Of ``rows_in`` rows at most the share ``limit`` is missing from the table."""
+
+    rows_in: int
+    limit: float
+
+    metric_dependencies = ("table.row_count",)
+    success_keys = ("rows_in", "limit")
+    args_keys = ("rows_in", "limit")
+
+    def _validate(self, metrics, runtime_configuration=None, execution_engine=None):
+        rejected = self.rows_in - metrics["table.row_count"]
+        return {"success": rejected <= self.limit * self.rows_in, "result": {"observed_value": rejected}}

@@ -1,0 +1,71 @@
+"""One commit replaces one night, and nothing else."""
+
+from datetime import date, timedelta
+
+import pytest
+
+import schemas
+from jobs.lake import Lake, between, signed
+
+USERS = schemas.table("raw.users")
+FIRST, SECOND = date(2024, 5, 1), date(2024, 5, 2)
+
+
+def people(spark, day, *names):
+    return spark.createDataFrame([(day, name, {"age": "35-44"}) for name in names], USERS.ddl)
+
+
+def put(lake, frame, day, run_id="run"):
+    about = {"day": day.isoformat(), "job": USERS.name, "run_id": run_id}
+    lake.replace(frame, USERS, between("day", day - timedelta(days=1), day), about)
+
+
+def names(lake, **nights):
+    return sorted(row["user_id"] for row in lake.read(USERS, **nights).collect())
+
+
+@pytest.fixture
+def lake(spark, tmp_path):
+    return Lake(spark, str(tmp_path))
+
+
+def test_a_night_is_replaced_alone_and_an_empty_one_signs_its_commit(spark, lake):
+    put(lake, people(spark, FIRST, "ann", "bob"), FIRST)
+    put(lake, people(spark, SECOND, "cy"), SECOND, "second")
+    put(lake, people(spark, FIRST, "ann"), FIRST, "again")
+    assert names(lake) == ["ann", "cy"]
+    assert names(lake, after=FIRST) == ["cy"]
+    assert names(lake, day=FIRST) == ["ann"]
+    assert lake.counts(USERS, FIRST - timedelta(days=1), SECOND) == {FIRST: 1, SECOND: 1}
+    assert lake.last_night(USERS, SECOND) == FIRST
+    assert lake.last_night(USERS, FIRST) is None
+
+    third = date(2024, 5, 3)
+    put(lake, people(spark, third), third, "closed")
+    assert signed(lake.uri, USERS, third, "closed")
+    assert signed(lake.uri, USERS, FIRST, "again")
+    assert not signed(lake.uri, USERS, FIRST, "closed")
+
+
+def test_rows_outside_the_night_are_refused_and_the_table_stays_as_it_was(spark, lake):
+    put(lake, people(spark, FIRST, "ann"), FIRST)
+    with pytest.raises(Exception, match="replaceWhere|DELTA_REPLACE_WHERE_MISMATCH"):
+        put(lake, people(spark, SECOND, "late"), FIRST)
+    assert names(lake) == ["ann"]
+
+
+def test_a_missing_table_and_a_missing_column_are_named(spark, lake):
+    with pytest.raises(ValueError, match=r"raw\.users: no Delta table at"):
+        lake.read(USERS)
+    people(spark, FIRST, "ann").drop("attributes").write.format("delta").save(lake.path(USERS))
+    with pytest.raises(ValueError, match=r"raw\.users: .* has no column attributes"):
+        lake.read(USERS)
+    assert not signed(lake.uri, schemas.table("raw.items"), FIRST, "run")
+
+
+def test_a_key_in_an_expression_is_not_in_the_plan(spark, capsys):
+    from pyspark.sql import functions as F
+
+    key = bytes(range(64))
+    spark.range(1).select(F.sha2(F.concat(F.lit(key), F.col("id").cast("string").cast("binary")), 256)).explain(True)
+    assert key.hex().upper() not in capsys.readouterr().out.upper().replace(" ", "")
