@@ -1,0 +1,125 @@
+"""The behaviour log: the night's events, cleaned, once each, in sessions, under pseudonyms."""
+
+from datetime import date
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.behaviour.pseudonym import pseudonym, pseudonym_key
+from jobs.behaviour.text import cleaned
+from jobs.reads import before, new, on
+from schemas import table
+
+READS = {
+    "events": new("raw.events"),
+    "items": on("raw.items"),
+    "recent": before("behaviour.log", nights=1, optional=True),
+    "earlier": before("behaviour.log", optional=True),
+}
+
+GAP = "INTERVAL 30 MINUTES"  # without an event, it ends a session
+LATE = "to_date(ts) < day"  # of raw.events, whose day is the day of arrival
+
+
+def log(
+    events: DataFrame, items: DataFrame, recent: DataFrame | None, earlier: DataFrame | None, *, day: date
+) -> DataFrame:
+    """One row an event; those that stay out carry ``_rule``, ``_reason`` and ``_source``.
+
+    Nights made one by one give the same rows as all of them at once. Two definitions keep it so:
+
+    An event is a duplicate if its id came before in the same night, or if it is late and its id came any night before.
+    An event on time can't have been read before it happened, so only late ones are looked up in the log.
+
+    A session holds events of one user that are equally late: on time, one night late, and so on. A late event therefore
+    never joins, splits or renames a session that was published before it came.
+
+    Args:
+        events: rows of raw.events.
+        items: tonight's raw.items.
+        recent: the night of the log before these events, whose last sessions may go on; None on the first night.
+        earlier: all nights of the log before these events; None on the first night.
+    """
+    checked = _with_rules(_with_known(_with_seen(events, earlier), items), events.columns)
+    rows = _with_sessions(_named(checked), recent)
+    return rows.select(*table("behaviour.log").column_names, "_rule", "_reason", "_source")
+
+
+def _with_seen(events: DataFrame, earlier: DataFrame | None) -> DataFrame:
+    """``_seen``: true for late events that an earlier night of the log has."""
+    if earlier is None:
+        return events.withColumn("_seen", F.lit(False))
+    late = events.where(LATE).select("event_id").distinct()
+    seen = earlier.join(late, on="event_id", how="left_semi").select("event_id", F.lit(True).alias("_found")).distinct()
+    found = events.join(seen, on="event_id", how="left")
+    return found.withColumn("_seen", F.expr(LATE) & F.col("_found").isNotNull())
+
+
+def _with_known(events: DataFrame, items: DataFrame) -> DataFrame:
+    """``_known``: false for events of an item that the catalogue doesn't have."""
+    catalogue = items.select("item_id", F.lit(True).alias("_listed"))
+    known = F.col("item_id").isNull() | F.col("_listed").isNotNull()
+    return events.join(catalogue, on="item_id", how="left").withColumn("_known", known)
+
+
+def _with_rules(events: DataFrame, source_columns: list[str]) -> DataFrame:
+    """``_rule`` and ``_reason`` of rows that stay out, null for those that stay; ``_source`` is the raw row as JSON."""
+    # the hash decides between rows of one id and one moment, so that a rerun keeps the same one
+    copies = Window.partitionBy("event_id", "_known").orderBy("day", "ts", F.xxhash64(*source_columns))
+    previous = F.lag("day").over(copies)
+    repeated = previous.isNotNull() & (F.expr(LATE) | (previous == F.col("day")))
+    rule = F.when(~F.col("_known"), "known_item").when(F.col("_seen") | repeated, "duplicate")
+    reason = F.when(
+        F.col("_rule") == "known_item", F.format_string("item_id '%s' is not in raw.items of the night", "item_id")
+    ).when(F.col("_rule") == "duplicate", F.format_string("event_id '%s' came before; the first is kept", "event_id"))
+    source = F.when(F.col("_rule").isNotNull(), F.to_json(F.struct(*source_columns)))
+    return events.withColumn("_rule", rule).withColumn("_reason", reason).withColumn("_source", source)
+
+
+def _named(events: DataFrame) -> DataFrame:
+    """raw.events under the names of the log, without the source's user ids."""
+    return events.select(
+        F.to_date("ts").alias("day"),
+        F.col("day").alias("arrived"),
+        "event_id",
+        "event_type",
+        "ts",
+        pseudonym(F.col("user_id"), pseudonym_key()).alias("user_id"),
+        "item_id",
+        "basket_id",
+        "store_id",
+        "quantity",
+        "amount",
+        F.when(F.col("quantity") > 0, F.col("amount") / F.col("quantity")).alias("unit_price"),
+        "discount",
+        cleaned(F.col("query")).alias("query"),
+        "campaign_id",
+        "rank",
+        "clicked",
+        "propensity",
+        "policy",
+        "_rule",
+        "_reason",
+        "_source",
+    )
+
+
+def _with_sessions(rows: DataFrame, recent: DataFrame | None) -> DataFrame:
+    """``session_id``: the user and the second the session began; none for rows that stay out."""
+    rows = rows.withColumn("_carried", F.lit(None).cast("string"))
+    if recent is not None:
+        unfinished = recent.where(f"ts > date_add(day, 1) - {GAP}").withColumnRenamed("session_id", "_carried")
+        rows = rows.unionByName(unfinished, allowMissingColumns=True)
+    line = Window.partitionBy("user_id", "_late_by", "_kept").orderBy("ts", "event_id")
+    so_far = line.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    begins = F.expr(f"_previous IS NULL OR ts >= _previous + {GAP}")
+    fresh = F.when(begins, F.concat_ws("-", "user_id", F.unix_seconds("ts")))
+    return (
+        # named first: Spark would shuffle anew for each window over an expression
+        rows.withColumn("_late_by", F.datediff("arrived", "day"))
+        .withColumn("_kept", F.col("_rule").isNull())
+        .withColumn("_previous", F.lag("ts").over(line))
+        .withColumn("_begun", F.coalesce("_carried", fresh))
+        .withColumn("session_id", F.when(F.col("_kept"), F.last("_begun", ignorenulls=True).over(so_far)))
+        .where(F.col("_carried").isNull())
+    )

@@ -1,0 +1,169 @@
+"""User profiles: what each shopper buys, how often, for how much, and how varied."""
+
+from datetime import date, timedelta
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.behaviour.pseudonym import pseudonym, pseudonym_key
+from jobs.catalogue.items import UNKNOWN
+from jobs.reads import on, upto
+from schemas import table
+
+READS = {"log": upto("behaviour.log"), "items": on("catalogue.items"), "people": on("raw.users", optional=True)}
+
+RECENT = 91  # days: thirteen weeks, of segment, frequency and value
+HALF_LIFE = 91  # days, of favourite categories and brands
+FAVOURITES = 10
+NEW, OCCASIONAL = 4, 12  # most recent baskets of a new and of an occasional shopper
+
+
+def users(log: DataFrame, items: DataFrame, people: DataFrame | None, *, day: date) -> DataFrame:
+    """One row a user of the log or of the shop's user list, those without an event in segment ``none``.
+
+    Money returned within the 91 days is taken off ``value``, down to 0. ``price_level`` is the mean, over purchase
+    lines, of the percent rank of the item's price among the priced items of its category. Shares are of the lines whose
+    category (brand) is known. ``variety`` is Shannon's entropy of the category shares, all of them, divided by the
+    logarithm of the number of categories in the catalogue: 0 buys one category, 1 all of them alike.
+
+    Args:
+        log: behaviour.log up to the night.
+        items: catalogue.items of the night.
+        people: raw.users of the night; None where the shop has no user list.
+        day: the night.
+    """
+    lines = _bought(log, items, day)
+    seen = _counted(log, day).join(_tastes(lines, items), on="user_id", how="left")
+    baskets = F.coalesce("recent_baskets", F.lit(0))
+    segment = (
+        F.when(baskets == 0, "none")
+        .when(baskets <= NEW, "new")
+        .when(baskets <= OCCASIONAL, "occasional")
+        .otherwise("loyal")
+    )
+    return (
+        _with_attributes(seen, people)
+        .select(
+            F.lit(day).alias("day"),
+            "user_id",
+            segment.alias("segment"),
+            F.coalesce("attributes", _empty_map("string")).alias("attributes"),
+            *(F.coalesce(name, F.lit(0)).alias(name) for name in ("events", "purchases", "baskets")),
+            "first_day",
+            "last_day",
+            F.datediff(F.lit(day), "last_purchase").alias("recency_days"),
+            (baskets / (RECENT / 7)).alias("frequency"),
+            F.greatest(F.coalesce("spent", F.lit(0.0)), F.lit(0.0)).alias("value"),
+            "price_level",
+            "discount_share",
+            F.coalesce("categories", _empty_map("double")).alias("categories"),
+            F.coalesce("brands", _empty_map("double")).alias("brands"),
+            "variety",
+        )
+        .select(*table("profiles.users").column_names)
+    )
+
+
+def _with_attributes(seen: DataFrame, people: DataFrame | None) -> DataFrame:
+    if people is None:
+        return seen.withColumn("attributes", _empty_map("string"))
+    known = people.select(pseudonym(F.col("user_id"), pseudonym_key()).alias("user_id"), "attributes")
+    return seen.join(known, on="user_id", how="full")
+
+
+def _counted(log: DataFrame, day: date) -> DataFrame:
+    """Per user of the log: events, lines, baskets, days and money. Baskets first, so that each is counted once."""
+    bought, returned = F.col("event_type") == "purchase", F.col("event_type") == "return"
+    recent = F.col("day") > F.lit(day - timedelta(days=RECENT))
+    known = bought & F.col("discount").isNotNull() & F.col("amount").isNotNull()
+    sign = F.when(bought & recent, 1).when(returned & recent, -1)
+    baskets = log.groupBy("user_id", F.when(bought, F.coalesce("basket_id", "session_id")).alias("basket")).agg(
+        F.count(F.lit(1)).alias("events"),
+        F.count_if(bought).alias("purchases"),
+        F.min("day").alias("first_day"),
+        F.max("day").alias("last_day"),
+        F.max(F.when(bought, F.col("day"))).alias("last_purchase"),
+        F.sum(_money("amount") * sign).alias("spent"),
+        F.sum(F.when(known, _money("discount"))).alias("discount"),
+        F.sum(F.when(known, _money("discount") + _money("amount"))).alias("shelf"),
+    )
+    since = F.lit(day - timedelta(days=RECENT))
+    return baskets.groupBy("user_id").agg(
+        F.sum("events").alias("events"),
+        F.sum("purchases").alias("purchases"),
+        F.count("basket").alias("baskets"),
+        F.count_if(F.col("last_purchase") > since).alias("recent_baskets"),
+        F.min("first_day").alias("first_day"),
+        F.max("last_day").alias("last_day"),
+        F.max("last_purchase").alias("last_purchase"),
+        F.sum("spent").cast("double").alias("spent"),
+        F.try_divide(F.sum("discount").cast("double"), F.sum("shelf").cast("double")).alias("discount_share"),
+    )
+
+
+def _bought(log: DataFrame, items: DataFrame, day: date) -> DataFrame:
+    """Purchase lines with the item's category, brand and price rank, and their weight by age."""
+    in_category = Window.partitionBy("category", F.col("price").isNull())
+    everywhere = in_category.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    comparable = F.col("price").isNotNull() & (F.col("category") != UNKNOWN) & (F.count(F.lit(1)).over(everywhere) > 1)
+    rank = F.percent_rank().over(in_category.orderBy("price")).cast("decimal(18,12)")
+    ranked = items.select(
+        "item_id",
+        F.when(F.col("category") != UNKNOWN, F.col("category")).alias("category"),
+        "brand",
+        F.when(comparable, rank).alias("price_rank"),
+    )
+    weight = F.pow(F.lit(2.0), -F.datediff(F.lit(day), "day") / HALF_LIFE).cast("decimal(18,12)")
+    return (
+        log.where("event_type = 'purchase'")
+        .select("user_id", "item_id", weight.alias("weight"))
+        .join(ranked, on="item_id", how="inner")
+    )
+
+
+def _tastes(lines: DataFrame, items: DataFrame) -> DataFrame:
+    """Per buyer: favourite categories and brands, variety and price level."""
+    categories, brands = _shares(lines, "category"), _shares(lines, "brand")
+    level = lines.groupBy("user_id").agg(F.avg("price_rank").cast("double").alias("price_level"))
+    kinds = items.where(F.col("category") != UNKNOWN).agg(F.count_distinct("category").alias("kinds"))
+    terms = F.transform("shares", lambda one: -one["share"] * F.ln(one["share"]))
+    entropy = F.aggregate(terms, F.lit(0.0), lambda total, term: total + term)
+    return (
+        level.join(categories.crossJoin(F.broadcast(kinds)), on="user_id", how="left")
+        .withColumn("variety", F.when(F.col("kinds") > 1, F.least(entropy / F.ln("kinds"), F.lit(1.0))))
+        .withColumn("categories", _largest("shares"))
+        .drop("shares")
+        .join(brands, on="user_id", how="left")
+        .withColumn("brands", _largest("shares"))
+    )
+
+
+def _shares(lines: DataFrame, name: str) -> DataFrame:
+    """Per user ``shares``: each value of ``name`` with its share of the weight, largest first, ties by name."""
+    weights = (
+        lines.where(F.col(name).isNotNull())
+        .groupBy("user_id", F.col(name).alias("name"))
+        .agg(F.sum("weight").alias("weight"))
+        .where("weight > 0")
+    )
+    ranked = weights.groupBy("user_id").agg(
+        F.sort_array(F.collect_list(F.struct((-F.col("weight")).alias("minus"), "name"))).alias("ranked"),
+        F.sum("weight").cast("double").alias("total"),
+    )
+    share = F.transform(
+        "ranked", lambda one: F.struct(one["name"], (-one["minus"].cast("double") / F.col("total")).alias("share"))
+    )
+    return ranked.select("user_id", share.alias("shares"))
+
+
+def _largest(shares: str) -> Column:
+    return F.map_from_entries(F.slice(shares, 1, FAVOURITES))
+
+
+def _money(name: str) -> Column:
+    """As a decimal: those add up to the same in any order, doubles don't, and a rerun must give the same table."""
+    return F.col(name).cast("decimal(18,4)")
+
+
+def _empty_map(value: str) -> Column:
+    return F.create_map().cast(f"map<string,{value}>")

@@ -1,0 +1,160 @@
+import hashlib
+import hmac
+import os
+from datetime import date, datetime, timedelta
+from math import log
+
+import pytest
+
+from jobs.profiles.users import users
+
+NIGHT = date(2024, 3, 1)
+GOODS = [
+    {"item_id": "apple", "category": "fruit", "brand": "Orchard", "price": 1.0},
+    {"item_id": "pear", "category": "fruit", "brand": None, "price": 2.0},
+    {"item_id": "grape", "category": "fruit", "brand": "Vine", "price": 4.0},
+    {"item_id": "bread", "category": "bakery", "brand": "Oven", "price": 3.0},
+    {"item_id": "thing", "category": "unknown", "brand": None, "price": 3.0},
+]
+
+
+@pytest.fixture
+def run(frame):
+    """profiles.users by user_id."""
+
+    def make(*lines, people=None, goods=GOODS):
+        people = None if people is None else frame("raw.users", *people)
+        items = frame("catalogue.items", *goods)
+        made = users(frame("behaviour.log", *lines), items, people, day=NIGHT)
+        return {row["user_id"]: row.asDict() for row in made.collect()}
+
+    return make
+
+
+def line(item_id, days_ago=0, **changes):
+    day = NIGHT - timedelta(days=days_ago)
+    row = {"day": day, "arrived": day, "event_type": "purchase", "user_id": "ann", "item_id": item_id}
+    row |= {"ts": datetime(day.year, day.month, day.day, 10), "basket_id": f"b{days_ago}", "session_id": "s"}
+    return {**row, **changes}
+
+
+def test_every_figure_of_one_shopper(run):
+    made = run(
+        line("apple", 0, amount=6.0, discount=2.0),
+        line("apple", 0, amount=3.0),  # discount unknown
+        line("grape", 91, amount=10.0, discount=0.0),  # just outside the last 91 days
+        line("pear", 90, amount=1.5, discount=0.5),
+        line("apple", 1, event_type="return", amount=4.0),
+        line(None, 100, event_type="search"),
+    )
+    old, older = 2 ** (-90 / 91), 2 ** (-91 / 91)
+    ann = made["ann"]
+    close = {name: ann.pop(name) for name in ("frequency", "discount_share", "price_level", "categories", "brands")}
+    assert ann == {
+        "day": NIGHT,
+        "user_id": "ann",
+        "segment": "new",
+        "attributes": {},
+        "events": 6,
+        "purchases": 4,
+        "baskets": 3,
+        "first_day": date(2023, 11, 22),
+        "last_day": NIGHT,
+        "recency_days": 0,
+        "value": 6.5,
+        "variety": 0.0,
+    }
+    assert close["frequency"] == pytest.approx(2 / 13)
+    assert close["discount_share"] == pytest.approx(2.5 / 20)
+    assert close["price_level"] == pytest.approx((0 + 0 + 1 + 0.5) / 4)
+    assert close["categories"] == {"fruit": 1.0}
+    assert close["brands"] == pytest.approx({"Orchard": 2 / (2 + older), "Vine": older / (2 + older)})
+    assert old > older
+
+
+def test_more_returned_than_bought_is_worth_nothing(run):
+    made = run(line("apple", amount=2.0), line("apple", event_type="return", amount=5.0))
+    assert (made["ann"]["value"], made["ann"]["purchases"], made["ann"]["events"]) == (0.0, 1, 2)
+
+
+def test_segments_by_baskets_of_the_last_91_days(run):
+    def baskets(user_id, count, first=0):
+        return [line("apple", 0, user_id=user_id, basket_id=f"{user_id}{n}") for n in range(first, count)]
+
+    made = run(
+        *baskets("four", 4), *baskets("five", 5), *baskets("twelve", 12), *baskets("thirteen", 13),
+        line("apple", 91, user_id="gone"), line("apple", 0, user_id="viewer", event_type="view"),
+    )  # fmt: skip
+    assert {user: row["segment"] for user, row in made.items()} == {
+        "four": "new",
+        "five": "occasional",
+        "twelve": "occasional",
+        "thirteen": "loyal",
+        "gone": "none",
+        "viewer": "none",
+    }
+
+
+def test_people_the_shop_knows_have_attributes_and_a_row_without_an_event(run):
+    def hashed(user_id):
+        key = os.environ["NIGHT_PSEUDONYM_KEY"].encode()
+        return hmac.new(key, user_id.encode(), hashlib.sha256).hexdigest()[:32]
+
+    people = [
+        {"day": NIGHT, "user_id": "7", "attributes": {"age": "35-44"}},
+        {"day": NIGHT, "user_id": "8", "attributes": None},
+    ]
+    made = run(line("apple", user_id=hashed("7")), line("apple", user_id="stranger"), people=people)
+    assert {user: row["attributes"] for user, row in made.items()} == {
+        hashed("7"): {"age": "35-44"},
+        hashed("8"): {},
+        "stranger": {},
+    }
+    assert made[hashed("8")] == {
+        "day": NIGHT,
+        "user_id": hashed("8"),
+        "segment": "none",
+        "attributes": {},
+        "events": 0,
+        "purchases": 0,
+        "baskets": 0,
+        "first_day": None,
+        "last_day": None,
+        "recency_days": None,
+        "frequency": 0.0,
+        "value": 0.0,
+        "price_level": None,
+        "discount_share": None,
+        "categories": {},
+        "brands": {},
+        "variety": None,
+    }
+
+
+def test_variety_is_entropy_over_that_of_all_categories(run):
+    goods = [{"item_id": name, "category": name, "price": 1.0} for name in "abcd"]
+    made = run(
+        line("a"), line("b"), line("c"), line("d"),
+        line("a", user_id="half"), line("b", user_id="half"),
+        line("a", user_id="third"), line("a", user_id="third"), line("b", user_id="third"),
+        goods=goods,
+    )  # fmt: skip
+    third = -(2 / 3 * log(2 / 3) + 1 / 3 * log(1 / 3)) / log(4)
+    assert {user: row["variety"] for user, row in made.items()} == pytest.approx(
+        {"ann": 1.0, "half": 0.5, "third": third}
+    )
+
+
+def test_items_without_a_category_or_rivals_say_nothing_about_taste(run):
+    made = run(line("thing"), line("bread", user_id="bob"))
+    tastes = {user: (row["categories"], row["price_level"], row["variety"]) for user, row in made.items()}
+    assert tastes == {"ann": ({}, None, None), "bob": ({"bakery": 1.0}, None, 0.0)}
+
+
+def test_the_ten_largest_shares_stay_ties_by_name(run):
+    goods = [{"item_id": f"i{n:02}", "category": f"c{n:02}", "brand": f"b{n:02}"} for n in range(12)]
+    lines = [line(f"i{n:02}") for n in range(12)] + [line("i11")]
+    ann = run(*lines, goods=goods)["ann"]
+    expected = [("11", 2 / 13)] + [(f"{n:02}", 1 / 13) for n in range(9)]
+    assert list(ann["categories"].items()) == [(f"c{name}", pytest.approx(share)) for name, share in expected]
+    assert list(ann["brands"].items()) == [(f"b{name}", pytest.approx(share)) for name, share in expected]
