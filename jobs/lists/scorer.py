@@ -1,0 +1,79 @@
+"""The exported model of one version, as the list jobs use it: torch.export programs and a tokenizer, no training code.
+
+It runs inside Spark's Python workers. Spark sets their ``OMP_NUM_THREADS`` to ``spark.task.cpus``: one thread a task,
+so tasks don't fight for cores. The export folder must lie under the same path on every executor.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+FORMAT = 1
+
+
+def manifest(folder: str) -> dict:
+    """The export's description: ``dim``, ``purchase_dim``, ``max_history``, ``has_purchase`` and so on.
+
+    Raises:
+        ValueError: if the folder holds no manifest, or one of another format.
+    """
+    path = Path(folder) / "manifest.json"
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; the model version must hold an export, so train and register it again")
+    found = json.loads(path.read_text())
+    if found.get("format") != FORMAT:
+        raise ValueError(f"{path}: format is {found.get('format')!r}, these jobs read {FORMAT}; export the model again")
+    return found
+
+
+class Scorer:
+    """The encoders of one export folder, on the CPU."""
+
+    def __init__(self, folder: str):
+        import torch  # seconds and half a gigabyte, which only the workers that encode should pay
+        from tokenizers import Tokenizer
+
+        self._torch = torch
+        self.manifest = manifest(folder)
+        self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+        self._index = {item: i for i, item in enumerate(json.loads((Path(folder) / "items.json").read_text()), 1)}
+        self._items = torch.export.load(Path(folder) / "item_encoder.pt2").module()
+        self._users = torch.export.load(Path(folder) / "user_encoder.pt2").module()
+
+    def items(self, texts: list[str], item_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of items, float32 [n, dim] and [n, purchase_dim]; an item the model never saw has its text alone.
+
+        The program reads equal texts of one call once, so callers sort by text.
+        """
+        encodings = self._tokenizer.encode_batch(texts)
+        return self._run(
+            self._items,
+            np.array([encoding.ids for encoding in encodings], np.int64),
+            np.array([encoding.attention_mask for encoding in encodings], np.int64),
+            np.array([self._index.get(item, 0) for item in item_ids], np.int64),
+        )
+
+    def users(self, vectors: np.ndarray, ages: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of users, float32 [n, dim] and [n, purchase_dim].
+
+        Args:
+            vectors: float32 [n, max_history, dim] of the items of each history, the most recent last.
+            ages: float32 [n, max_history], days from the event to the end of the night.
+            mask: bool [n, max_history], False for padding, which stands on the left.
+        """
+        return self._run(self._users, vectors, ages, mask)
+
+    def _run(self, program, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with self._torch.inference_mode():
+            relevance, purchase = program(*(self._torch.from_numpy(array) for array in inputs))
+        if not self.manifest["has_purchase"]:
+            purchase = purchase[:, :0]
+        return relevance.numpy(), purchase.numpy()
+
+
+@cache
+def scorer(folder: str) -> Scorer:
+    """The scorer of a folder, loaded once a worker process: Spark reuses workers for many tasks."""
+    return Scorer(folder)

@@ -1,0 +1,71 @@
+"""Tonight's lists before the audit: candidates blended by the weights of :mod:`schemas.objectives`."""
+
+from datetime import date
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.lists.blocks import Block, spread
+from jobs.lists.choice import CHOSEN, Shelf, chooser
+from jobs.lists.popularity import Popularity, group
+from jobs.model import Model
+from jobs.reads import model as version
+from jobs.reads import on
+from schemas.lists import SURFACES
+
+READS = {
+    "candidates": on("lists.candidates"),
+    "vectors": on("lists.vectors"),
+    "items": on("catalogue.items"),
+    "histories": on("behaviour.histories"),
+    "users": on("profiles.users"),
+    "model": version(),
+}
+
+
+def staged(
+    candidates: DataFrame,
+    vectors: DataFrame,
+    items: DataFrame,
+    histories: DataFrame,
+    users: DataFrame,
+    model: Model,
+    *,
+    day: date,
+) -> DataFrame:
+    """The lists of every surface, with their objectives, weights and reasons.
+
+    The choice is deterministic, so ``propensity`` is 1. ``p_click`` is null: nothing here estimates clicks.
+    """
+    of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector")
+    block = Block.pull(of_items.join(items.select("item_id", "title", "price"), "item_id", how="inner"))
+    shelf = Shelf.of(block, Popularity.pull(histories, users, block, day))
+    offers = _offers(candidates, histories, users)
+    chosen = [
+        spread(offers.where(F.col("surface") == surface.name), "user_id")
+        .mapInArrow(chooser(shelf, surface.length, day), CHOSEN)
+        .withColumn("surface", F.lit(surface.name))
+        for surface in SURFACES
+    ]
+    return reduce(DataFrame.unionByName, chosen).withColumns(
+        {
+            "day": F.lit(day),
+            "p_click": F.lit(None).cast("double"),
+            "propensity": F.lit(1.0),
+            "model_version": F.lit(model.version),
+            "run_id": F.lit(model.run_id),
+        }
+    )
+
+
+def _offers(candidates: DataFrame, histories: DataFrame, users: DataFrame) -> DataFrame:
+    """One row a surface and user: the candidates in order, beside the history."""
+    offer = F.struct("rank", "item_id", "relevance", "p_purchase")
+    who = users.select("user_id", group("attributes").alias("group"), (F.col("purchases") > 0).alias("buys"))
+    return (
+        candidates.groupBy("surface", "user_id", "policy")
+        .agg(F.sort_array(F.collect_list(offer)).alias("offers"))
+        .join(who, "user_id", how="inner")
+        .join(histories.select("user_id", "item_ids", "times"), "user_id", how="left")
+    )

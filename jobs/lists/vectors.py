@@ -1,0 +1,114 @@
+"""User and item vectors of the night, under the night's model version."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.lists.blocks import Block, lists, parts, spread
+from jobs.lists.scorer import manifest, scorer
+from jobs.model import Model
+from jobs.reads import model as version
+from jobs.reads import on
+
+READS = {"items": on("catalogue.items"), "histories": on("behaviour.histories"), "model": version()}
+
+SCHEMA = "id string, vector array<float>, purchase_vector array<float>"
+ITEMS_AT_ONCE = 256
+USERS_AT_ONCE = 32
+
+
+def vectors(items: DataFrame, histories: DataFrame, model: Model, *, day: date) -> DataFrame:
+    """One row an item that is on sale or in somebody's recent history, and one a user with a history of known items."""
+    histories = histories.select("user_id", *(_recent(name, manifest(model.path)["max_history"]) for name in ARRAYS))
+    # the language model runs once: its vectors go into the table and into the users' encoder
+    of_items = item_vectors(items, histories, model.path).localCheckpoint()
+    block = Block.pull(of_items.withColumnRenamed("id", "item_id"))
+    night_end = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+    of_users = (
+        spread(histories, "user_id")
+        .sortWithinPartitions("user_id")
+        .mapInArrow(user_encoder(model.path, block, night_end), SCHEMA)
+    )
+    both = of_items.select(F.lit("item").alias("kind"), "*").unionByName(
+        of_users.select(F.lit("user").alias("kind"), "*")
+    )
+    return both.select(F.lit(day).alias("day"), "*", F.lit(model.version).alias("model_version"))
+
+
+ARRAYS = ("item_ids", "times")
+
+
+def _recent(name: str, length: int) -> Column:
+    """The last ``length`` entries of an array; slice gives nothing for a start before the first entry."""
+    start = F.greatest(F.size(name) - length + 1, F.lit(1))
+    return F.slice(name, start, length).alias(name)
+
+
+def item_vectors(items: DataFrame, histories: DataFrame, folder: str) -> DataFrame:
+    """Encodes the items on sale and those the histories name; an item of neither needs no vector."""
+    named = histories.select(F.explode("item_ids").alias("item_id")).distinct().withColumn("named", F.lit(True))
+    wanted = items.join(named, "item_id", how="left").where("on_sale OR named").select("item_id", "text")
+    # texts of like length share a batch, so little of it is padding; equal texts share one, so they are read once
+    ordered = spread(wanted, "text").sortWithinPartitions(F.length("text"), "text", "item_id")
+    return ordered.mapInArrow(item_encoder(folder), SCHEMA)
+
+
+def item_encoder(folder: str) -> Callable:
+    """Arrow batches of item_id, text to :data:`SCHEMA`."""
+
+    def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in parts(batches, ITEMS_AT_ONCE):
+            ids, texts = batch["item_id"].to_pylist(), batch["text"].to_pylist()
+            yield _output(batch["item_id"], *scorer(folder).items(texts, ids))
+
+    return encode
+
+
+def user_encoder(folder: str, block: Block, night_end: datetime) -> Callable:
+    """Arrow batches of user_id, item_ids, times to :data:`SCHEMA`; who has no item of the block has no row."""
+    known = block.matrix("vector")
+
+    def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in parts(batches, USERS_AT_ONCE):
+            encoder = scorer(folder)
+            inputs = pad(batch, block, known, encoder.manifest["max_history"], night_end)
+            seen = inputs[2].any(axis=1)
+            if seen.any():
+                users = batch["user_id"].filter(pa.array(seen))
+                yield _output(users, *encoder.users(*(array[seen] for array in inputs)))
+
+    return encode
+
+
+def pad(
+    batch: pa.RecordBatch, block: Block, known: np.ndarray, length: int, night_end: datetime
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Histories as the user encoder reads them: vectors [n, length, d], ages in days [n, length], mask [n, length].
+
+    Items that are not in the block leave no gap; the most recent stands at length - 1.
+    """
+    items = batch["item_ids"]
+    positions = block.positions(items.flatten())
+    owners = np.repeat(np.arange(len(items)), items.value_lengths().to_numpy())
+    times = batch["times"].flatten().cast(pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False)
+    end = np.datetime64(night_end.replace(tzinfo=None), "us")
+
+    kept = positions >= 0
+    owners, positions, times = owners[kept], positions[kept], times[kept]
+    after = np.searchsorted(owners, owners, side="right") - np.arange(len(owners))  # 1 for a history's last item
+    place = (owners, length - after)
+    vectors = np.zeros((len(items), length, known.shape[1]), np.float32)
+    ages, mask = np.zeros(vectors.shape[:2], np.float32), np.zeros(vectors.shape[:2], bool)
+    vectors[place], mask[place] = known[positions], True
+    ages[place] = (end - times) / np.timedelta64(1, "D")
+    return vectors, ages, mask
+
+
+def _output(ids: pa.Array, relevance: np.ndarray, purchase: np.ndarray) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays(
+        [ids, lists(relevance), lists(purchase)], names=["id", "vector", "purchase_vector"]
+    )

@@ -1,0 +1,146 @@
+"""A real export in the format that scoring reads, small enough to work out by hand, and rows of the tables."""
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch.export import Dim
+
+import schemas
+
+NIGHT = date(2024, 5, 31)
+WORDS = {"[PAD]": (0, 0, 0), "[UNK]": (0, 0, 0), "fruit": (1, 0, 0), "bakery": (0, 1, 0), "red": (0, 0, 1)}
+KNOWN = {"apple": 0.5, "bread": 0.25}  # the items the model knows, with their biases
+LONGEST = 3
+
+
+class Items(torch.nn.Module):
+    """vector = sum of the words' vectors, then the item's bias; purchase vector = the first two dimensions."""
+
+    def __init__(self):
+        super().__init__()
+        words = torch.tensor(list(WORDS.values()), dtype=torch.float32)
+        self.words = torch.nn.Embedding.from_pretrained(words)
+        self.biases = torch.nn.Embedding.from_pretrained(torch.tensor([[0.0], *([bias] for bias in KNOWN.values())]))
+
+    def forward(self, token_ids, attention_mask, item_index):
+        text = (self.words(token_ids) * attention_mask[..., None]).sum(1)
+        vectors = torch.cat([text, self.biases(item_index)], dim=1)
+        return vectors, vectors[:, :2].clone()
+
+
+class Users(torch.nn.Module):
+    """vector = sum of the items' vectors / (1 + age) + the vector of the last place, then 1 for the items' bias."""
+
+    def forward(self, item_vectors, ages, mask):
+        weights = mask.float() / (1 + ages)
+        summed = (item_vectors * weights[..., None]).sum(1) + item_vectors[:, -1]
+        vectors = torch.cat([summed[:, :3], torch.ones_like(summed[:, :1])], dim=1)
+        return vectors, 0.5 * vectors[:, :2]
+
+
+def write_export(folder, **manifest):
+    """Writes the two programs, the tokenizer, the known items and the manifest."""
+    rows, tokens = Dim("rows", min=1, max=4096), Dim("tokens", min=1, max=8)
+    text = (torch.ones(2, 4, dtype=torch.int64), torch.ones(2, 4, dtype=torch.int64), torch.ones(2, dtype=torch.int64))
+    of_items = torch.export.export(
+        Items(), text, dynamic_shapes=({0: rows, 1: tokens}, {0: rows, 1: tokens}, {0: rows})
+    )
+    history = (torch.ones(2, LONGEST, 4), torch.ones(2, LONGEST), torch.ones(2, LONGEST, dtype=torch.bool))
+    of_users = torch.export.export(Users(), history, dynamic_shapes=({0: rows}, {0: rows}, {0: rows}))
+    torch.export.save(of_items, folder / "item_encoder.pt2")
+    torch.export.save(of_users, folder / "user_encoder.pt2")
+
+    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.enable_padding()
+    tokenizer.enable_truncation(8)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "items.json").write_text(json.dumps(list(KNOWN)))
+    described = {
+        "format": 1,
+        "dim": 4,
+        "purchase_dim": 2,
+        "max_history": LONGEST,
+        "max_tokens": 8,
+        "has_purchase": True,
+    }
+    (folder / "manifest.json").write_text(json.dumps(described | manifest))
+
+
+@pytest.fixture(scope="session")
+def export(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    write_export(folder)
+    return folder
+
+
+class Shop:
+    """Frames of the contract's tables, made of dicts; columns that a dict doesn't name are null."""
+
+    night = NIGHT
+    known = KNOWN
+
+    def __init__(self, spark):
+        self.spark = spark
+
+    def frame(self, name, *rows):
+        columns = schemas.table(name).column_names
+        unknown = {column for row in rows for column in row} - set(columns)
+        assert not unknown, f"{name} has no columns {unknown}"
+        return self.spark.createDataFrame([tuple(map(row.get, columns)) for row in rows], schemas.table(name).ddl)
+
+    def items(self, *rows):
+        return self.frame("catalogue.items", *rows)
+
+    def users(self, **attributes):
+        """ann={...} is a user with those attributes, who bought something; None is one who never did."""
+        return self.frame(
+            "profiles.users",
+            *(
+                {"user_id": user_id, "purchases": 0 if given is None else 1, "attributes": given or {}}
+                for user_id, given in attributes.items()
+            ),
+        )
+
+    def histories(self, **events):
+        """ann=[(item_id, day of May at midnight UTC), ...], oldest first."""
+        rows = []
+        for user_id, lines in events.items():
+            times = [datetime(2024, 5, day, tzinfo=UTC) for _, day in lines]
+            rows.append({"user_id": user_id, "item_ids": [item_id for item_id, _ in lines], "times": times})
+        return self.frame("behaviour.histories", *rows)
+
+    def vectors(self, users, items):
+        """{id: (vector, purchase vector)} of each kind."""
+        return self.frame(
+            "lists.vectors",
+            *(
+                {"kind": kind, "id": id_, "model_version": "7"}
+                | {"vector": [float(x) for x in vector], "purchase_vector": [float(x) for x in purchase]}
+                for kind, each in (("user", users), ("item", items))
+                for id_, (vector, purchase) in each.items()
+            ),
+        )
+
+    @staticmethod
+    def item(item_id, text="fruit", price=1.0, on_sale=True):
+        return {"item_id": item_id, "title": item_id.title(), "text": text, "price": price, "on_sale": on_sale}
+
+    @staticmethod
+    def contract(frame, name):
+        """The contract's columns of a job's frame, cast to nothing: a type that differs is an error here."""
+        table = schemas.table(name)
+        made = frame.select(*table.column_names)
+        expected = frame.sparkSession.createDataFrame([], table.ddl).schema
+        assert [(f.name, f.dataType.simpleString()) for f in made.schema] == [
+            (f.name, f.dataType.simpleString()) for f in expected
+        ]
+        return made
+
+
+@pytest.fixture(scope="session")
+def shop(spark):
+    return Shop(spark)

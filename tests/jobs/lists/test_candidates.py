@@ -1,0 +1,114 @@
+"""Candidates by hand: the model's for users it knows, popular items for the others."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from jobs.lists import candidates as module
+from jobs.lists.candidates import candidates, softmax
+from schemas.lists import SURFACES
+
+THREE = replace(SURFACES[0], candidates=3)
+NEW_ONLY = replace(SURFACES[0], name="discover", candidates=3, repeat=False)
+
+VECTORS = {
+    "apple": ([1, 0, 0.5], [1, 0]),
+    "bread": ([0, 1, 0.0], [0, 1]),
+    "cake": ([0, 1, 0.0], [2, 0]),
+    "jam": ([0, 0, 0.1], [0, 0]),
+    "old": ([9, 9, 9.0], [9, 9]),  # off sale
+}
+
+
+@pytest.fixture(scope="module")
+def tables(shop):
+    def lines(*bought):
+        at = datetime(2024, 5, 30, 12, tzinfo=UTC)
+        return shop.frame(
+            "behaviour.log",
+            *({"user_id": u, "item_id": i, "event_type": t, "ts": at} for u, i, t in bought),
+        )
+
+    crowd = {f"u{n}": [("jam", 20)] for n in range(3)} | {"u3": [("bread", 20)], "u4": [("bread", 3)]}
+    return {
+        "vectors": shop.vectors({"ann": ([1, 2, 1], [1, 0])}, VECTORS),
+        "items": shop.items(*(shop.item(name, on_sale=name != "old") for name in VECTORS)),
+        # 3 May is the first day outside the last 28
+        "histories": shop.histories(ann=[("old", 20)], **crowd),
+        # the four have histories but no vector; they and eve are known by age, fay is not known at all
+        "users": shop.users(
+            ann={}, eve={"age": "35-44"}, fay={}, u0={}, u1={}, u2={}, u3={"age": "35-44"}, u4={"income": "25-34K"}
+        ),
+        "log": lines(("ann", "bread", "purchase"), ("ann", "cake", "view"), ("fay", "jam", "purchase")),
+    }
+
+
+@pytest.fixture(scope="module")
+def found(tables, shop):
+    """{(surface, user): rows in order of rank} of two surfaces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SURFACES", (THREE, NEW_ONLY))
+        rows = shop.contract(candidates(**tables, day=shop.night), "lists.candidates").collect()
+    lists = {}
+    for row in sorted(rows, key=lambda row: row["rank"]):
+        lists.setdefault((row["surface"], row["user_id"]), []).append(row)
+    return lists
+
+
+def test_known_users_get_the_largest_inner_products_on_sale(found):
+    rows = found["home", "ann"]
+    # apple 1 + 0.5; bread and cake 2, so the first id first; jam 0.1 is the fourth; old is off sale
+    assert [(row["rank"], row["item_id"]) for row in rows] == [(1, "bread"), (2, "cake"), (3, "apple")]
+    share = 1 / (2 + np.exp(-0.5))
+    assert [row["relevance"] for row in rows] == pytest.approx([share, share, share * np.exp(-0.5)])
+    sigmoid = [1 / (1 + np.exp(-x)) for x in (0, 2, 1)]
+    assert [row["p_purchase"] for row in rows] == pytest.approx(sigmoid)
+    assert {(row["policy"], row["model_version"]) for row in rows} == {("model", "7")}
+
+
+def test_a_surface_without_repeats_leaves_out_what_was_bought_but_not_what_was_viewed(found):
+    assert [row["item_id"] for row in found["discover", "ann"]] == ["cake", "apple", "jam"]
+    assert [row["item_id"] for row in found["home", "fay"]] == ["jam", "bread", "apple"]
+    assert [row["item_id"] for row in found["discover", "fay"]] == ["bread", "apple", "cake"]
+
+
+def test_unknown_users_get_what_their_group_buys_then_what_everybody_buys(found):
+    # six histories: 3 hold jam, 1 bread (another is too old); a group counts its own shoppers + 20 x that rate
+    eve, fay = found["home", "eve"], found["home", "fay"]
+    jam, bread = 20 * 3 / 6, 20 * 1 / 6
+    assert [row["item_id"] for row in eve] == ["jam", "bread", "apple"]
+    assert [row["relevance"] for row in eve] == pytest.approx(np.array([jam, bread + 1, 0]) / (jam + bread + 1))
+    assert [row["relevance"] for row in fay] == pytest.approx(np.array([jam, bread, 0]) / (jam + bread))
+    assert {(row["policy"], row["p_purchase"], row["model_version"]) for row in eve} == {("popular", None, "7")}
+
+
+def test_every_user_has_candidates_on_every_surface(found):
+    users = ["ann", "eve", "fay", "u0", "u1", "u2", "u3", "u4"]
+    assert sorted(found) == [(surface, user) for surface in ("discover", "home") for user in users]
+
+
+def test_a_catalogue_of_one_item_and_no_purchase_head(shop, tables):
+    one = {"apple": ([1.0, 0, 0.5], [])}
+    small = tables | {
+        "vectors": shop.vectors({"ann": ([1.0, 2, 1], [])}, one),
+        "items": shop.items(shop.item("apple")),
+        "users": shop.users(ann={}, fay={}),
+    }
+    rows = candidates(**small, day=shop.night).collect()
+    assert sorted((r["user_id"], r["item_id"], r["rank"], r["relevance"], r["p_purchase"]) for r in rows) == [
+        ("ann", "apple", 1, 1.0, None),
+        ("fay", "apple", 1, 0.0, None),  # nobody bought it, so it has no share of what was bought
+    ]
+
+
+def test_a_catalogue_without_an_item_on_sale_is_refused(shop, tables):
+    nothing = tables | {"items": shop.items(shop.item("apple", on_sale=False))}
+    with pytest.raises(ValueError, match=r"catalogue\.items: on_sale is true for no item with a vector"):
+        candidates(**nothing, day=shop.night)
+
+
+def test_softmax_of_rows_with_large_scores_and_of_an_empty_row():
+    shares = softmax(np.array([[1000.0, 1000.0, -np.inf], [-np.inf] * 3, [0.0, np.log(0.25), -np.inf]]))
+    np.testing.assert_allclose(shares, [[0.5, 0.5, 0], [0, 0, 0], [0.8, 0.2, 0]])

@@ -1,0 +1,109 @@
+"""Lists by hand: the blend of candidates, and every column of the public table."""
+
+import pytest
+
+from jobs.lists.staged import staged
+from jobs.model import Model
+
+
+@pytest.fixture(scope="module")
+def lists(shop):
+    """{user: rows in order of rank}: ann has a history, bob has none and no prices, cy looked but never bought."""
+    offers = {
+        "ann": [("apple", 0.6, 0.5), ("pear", 0.3, 0.75), ("bread", 0.1, 0.25)],
+        "bob": [("jam", 0.8, None), ("soap", 0.2, None)],
+        "cy": [("pear", 0.5, None), ("jam", 0.5, None)],
+    }
+    candidates = shop.frame(
+        "lists.candidates",
+        *(
+            {"surface": "home", "user_id": user_id, "item_id": item_id, "rank": rank, "relevance": relevance}
+            | {"p_purchase": p, "policy": "popular" if user_id == "bob" else "model", "model_version": "7"}
+            for user_id, each in offers.items()
+            for rank, (item_id, relevance, p) in enumerate(each, 1)
+        ),
+    )
+    frame = staged(
+        candidates,
+        shop.vectors(
+            {},
+            {  # the last dimension is the item's bias: without it apple and pear are alike, bread is not
+                "apple": ([2, 0, 9], []),
+                "pear": ([4, 0, -9], []),
+                "bread": ([0, 1, 0], []),
+                "jam": ([0, 1, 0], []),
+                "soap": ([1, 0, 0], []),
+            },
+        ),
+        shop.items(
+            shop.item("apple", price=2.0),
+            shop.item("pear", price=4.0),
+            shop.item("bread", price=None),
+            shop.item("jam", price=None),
+            shop.item("soap", price=None),
+        ),
+        shop.histories(ann=[("apple", 3), ("apple", 12), ("apple", 21)], cy=[("apple", 30)]),
+        shop.users(ann={}, bob={"age": "35-44"}, cy=None),
+        Model("7", "run-7", "unused"),
+        day=shop.night,
+    )
+    found = {}
+    for row in sorted(shop.contract(frame, "lists.staged").collect(), key=lambda row: row["rank"]):
+        found.setdefault(row["user_id"], []).append(row)
+    return found
+
+
+def column(rows, name):
+    return [row[name] for row in rows]
+
+
+def test_the_blend_orders_the_list_and_its_parts_are_kept(lists):
+    ann = lists["ann"]
+    # scaled: relevance 1, 0.4, 0; revenue 2 x 0.5 = 1 and 4 x 0.75 = 3 as 0 and 1, bread has no price; weights .7 .2 .1
+    # first: apple 0.7 + 0 + 0.05 = 0.75, pear 0.28 + 0.2 + 0.05 = 0.53
+    # second: pear is like apple, 0.28 + 0.2 + 0 = 0.48, bread 0 + 0 + 0.05
+    assert column(ann, "item_id") == ["apple", "pear", "bread"]
+    assert column(ann, "rank") == [1, 2, 3]
+    assert column(ann, "score") == pytest.approx([0.75, 0.48, 0.05])
+    assert column(ann, "relevance") == [0.6, 0.3, 0.1]
+    assert column(ann, "p_purchase") == [0.5, 0.75, 0.25]
+    assert column(ann, "expected_revenue") == [1.0, 3.0, None]
+    assert column(ann, "diversity") == pytest.approx([1, 0, 1])
+    assert ann[0]["weights"] == pytest.approx({"relevance": 0.7, "expected_revenue": 0.2, "diversity": 0.1})
+
+
+def test_without_prices_the_weight_of_revenue_goes_to_the_others(lists):
+    bob = lists["bob"]
+    weights = {"relevance": 0.875, "expected_revenue": 0, "diversity": 0.125}
+    assert all(row["weights"] == pytest.approx(weights) for row in bob)
+    assert column(bob, "expected_revenue") == [None, None]
+    assert column(bob, "score") == pytest.approx([0.875 + 0.0625, 0.0625])
+
+
+def test_without_a_purchase_head_revenue_takes_relevance_for_the_probability(lists):
+    assert column(lists["cy"], "item_id") == ["pear", "jam"]
+    assert column(lists["cy"], "expected_revenue") == [2.0, None]
+
+
+def test_reasons_tell_what_is_known(lists):
+    assert column(lists["ann"], "reason") == [
+        "You buy this about every 9 days, last on 21 May 2024.",
+        "Because you bought Apple on 21 May 2024.",
+        "On sale now.",
+    ]
+    assert column(lists["bob"], "reason") == ["On sale now."] * 2
+    assert column(lists["cy"], "reason")[0] == "Because you looked at Apple on 30 May 2024."
+
+
+def test_every_row_says_where_it_comes_from(lists, shop):
+    stamps = {
+        tuple(row[name] for name in ("day", "surface", "p_click", "propensity", "model_version", "run_id"))
+        for rows in lists.values()
+        for row in rows
+    }
+    assert stamps == {(shop.night, "home", None, 1.0, "7", "run-7")}
+    assert {user_id: rows[0]["policy"] for user_id, rows in lists.items()} == {
+        "ann": "model",
+        "bob": "popular",
+        "cy": "model",
+    }

@@ -1,0 +1,84 @@
+"""Vectors by hand through a real exported model, inside Spark's workers."""
+
+import json
+import shutil
+
+import pytest
+
+from jobs.lists.scorer import Scorer, manifest
+from jobs.lists.vectors import vectors
+from jobs.model import Model
+
+
+@pytest.fixture(scope="module")
+def made(shop, export):
+    items = shop.items(
+        shop.item("apple", "fruit red"),
+        shop.item("bread", "bakery"),
+        shop.item("cake", "bakery red red"),  # the model never saw it
+        shop.item("pear", "fruit", on_sale=False),  # in a history
+        shop.item("soap", "red", on_sale=False),  # in none
+        shop.item("nut", "fruit", on_sale=False),  # in a history, but before its last three items
+    )
+    histories = shop.histories(
+        ann=[("nut", 1), ("pear", 29), ("apple", 31), ("bread", 31)],
+        bob=[("bread", 29)],
+        cy=[("vanished", 30)],
+        dan=[("pear", 30), ("vanished", 31)],
+    )
+    frame = vectors(items, histories, Model("7", "run", str(export)), day=shop.night)
+    return shop.contract(frame, "lists.vectors")
+
+
+def by_id(frame, kind):
+    return {row["id"]: (row["vector"], row["purchase_vector"]) for row in frame.where(f"kind = '{kind}'").collect()}
+
+
+def test_items_on_sale_and_items_of_recent_histories_have_vectors(made, shop):
+    assert by_id(made, "item") == {
+        "apple": ([1, 0, 1, 0.5], [1, 0]),
+        "bread": ([0, 1, 0, 0.25], [0, 1]),
+        "cake": ([0, 1, 2, 0], [0, 1]),  # a new item: its text alone
+        "pear": ([1, 0, 0, 0], [1, 0]),
+    }
+    stamps = {(row["day"], row["model_version"]) for row in made.collect()}
+    assert stamps == {(shop.night, "7")}
+
+
+def test_users_are_encoded_from_their_last_items_oldest_first_with_ages_at_the_nights_end(made):
+    # ages at the end of 31 May: 29 May at 0:00 is 3 days, 31 May 1 day; the last item counts once more
+    # ann: pear / 4 + apple / 2 + bread / 2 + bread
+    # bob: bread / 4 + bread, cy: nothing the catalogue knows, dan: pear / 3 + pear
+    found = by_id(made, "user")
+    assert set(found) == {"ann", "bob", "dan"}
+    assert found["ann"] == ([0.75, 1.5, 0.5, 1], [0.375, 0.75])
+    assert found["bob"] == ([0, 1.25, 0, 1], [0, 0.625])
+    assert found["dan"][0] == pytest.approx([4 / 3, 0, 0, 1])
+
+
+def test_a_model_without_a_purchase_head_gives_empty_purchase_vectors(export, tmp_path):
+    folder = shutil.copytree(export, tmp_path / "export")
+    (folder / "manifest.json").write_text(json.dumps(manifest(str(export)) | {"has_purchase": False}))
+    relevance, purchase = Scorer(str(folder)).items(["fruit", "red"], ["apple", "bread"])
+    assert relevance.tolist() == [[1, 0, 0, 0.5], [0, 0, 1, 0.25]]
+    assert purchase.shape == (2, 0)
+
+
+def test_a_folder_that_is_no_export_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
+        manifest(str(tmp_path))
+    (tmp_path / "manifest.json").write_text('{"format": 2}')
+    with pytest.raises(ValueError, match="format is 2, these jobs read 1"):
+        manifest(str(tmp_path))
+
+
+def test_workers_use_one_thread_each(spark):
+    def threads(batches):
+        import pyarrow as pa
+        import torch
+
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"threads": [torch.get_num_threads()]})
+
+    found = spark.range(1).mapInArrow(threads, "threads bigint").collect()
+    assert [row["threads"] for row in found] == [1]
