@@ -1,0 +1,71 @@
+"""The real launcher, two ranks, a tiny backbone: killed and resumed, exported, judged."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.training.conftest import DAY
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+ROOT = Path(__file__).parents[2]
+
+
+def environment(home: Path, recipe, **more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DS_ACCELERATOR": "cpu",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(ROOT),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
+        "NIGHT_CHECKPOINTS": str(home / "checkpoints"),
+        "TINY_RECIPE": json.dumps(asdict(recipe)),
+        **more,
+    }
+
+
+def launch(home: Path, lake: Path, recipe, **more: str) -> subprocess.CompletedProcess:
+    """Run training.finetune under the launcher with two ranks; ``home`` gets the checkpoints and MLflow's files."""
+    home.mkdir(exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [Path(sys.executable).with_name("deepspeed"), "--num_accelerators", "2", "--master_port", port]
+    command += ["--no_local_rank", "--module", "tests.training.launched"]
+    command += ["--recipe", "tiny", "--day", DAY.isoformat(), "--lake", str(lake)]
+    return subprocess.run(
+        command, cwd=home, env=environment(home, recipe, **more), capture_output=True, text=True, timeout=600
+    )
+
+
+def curve(home: Path) -> list[tuple[int, float]]:
+    """(step, loss) of the one run there is."""
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("nightly").experiment_id])
+    return [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, "loss")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, lake: Path, tiny) -> Path:
+    """The home of a run that nobody disturbed."""
+    home = tmp_path_factory.mktemp("trained")
+    done = launch(home, lake, tiny)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return home
+
+
+def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, trained: Path, lake: Path, tiny):
+    killed = launch(tmp_path / "home", lake, tiny, KILL_BEFORE_STEP="6")
+    assert (tmp_path / "home" / "checkpoints" / "cpu" / str(DAY) / "latest").read_text() == "step4"
+    resumed = launch(tmp_path / "home", lake, tiny)
+    assert resumed.returncode == 0, killed.stderr[-2000:] + resumed.stderr[-2000:]
+    assert "after 4 steps" in resumed.stderr
+    assert curve(tmp_path / "home") == curve(trained)
+    assert [step for step, _ in curve(trained)] == list(range(tiny.steps))

@@ -1,0 +1,210 @@
+"""What one night gives training: histories, exposures and item texts from the lake, cut in time, as arrays.
+
+Times are days since 1970-01-01 UTC as float64; ``cut`` and ``end`` are the midnights that close the training and the
+held-out period. Only an item's id and text are taken from the catalogue: its figures of the night know the held-out week.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from schemas import table
+from training.recipes import HELD_OUT_DAYS
+
+MICROSECONDS_A_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Users' events, oldest first: user u's are ``items[offsets[u]:offsets[u + 1]]`` (catalogue positions), ``times`` alike."""
+
+    offsets: np.ndarray
+    items: np.ndarray
+    times: np.ndarray
+
+    def between(self, start: float, end: float) -> "Histories":
+        """The events with start <= time < end; users stay at their place, some with none left."""
+        kept = (self.times >= start) & (self.times < end)
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        return Histories(offsets, self.items[kept], self.times[kept])
+
+    def of(self, user: int) -> tuple[np.ndarray, np.ndarray]:
+        """One user's items and times."""
+        rows = slice(self.offsets[user], self.offsets[user + 1])
+        return self.items[rows], self.times[rows]
+
+
+@dataclass(frozen=True)
+class Exposures:
+    """Promoted items people could see, sorted by user and day; all arrays have one entry a row."""
+
+    users: np.ndarray
+    days: np.ndarray
+    items: np.ndarray
+    bought: np.ndarray
+    weights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything of one night.
+
+    Args:
+        day: the night.
+        user_ids: position = user.
+        item_ids: position = item; the first ``known`` were bought before the cut and have a vector of their own.
+        texts: the distinct texts, in the order in which the items first use them.
+        text_of: position of each item's text in ``texts``.
+        histories, exposures: of all days up to ``day``.
+        versions: table name -> Delta version read.
+    """
+
+    day: date
+    user_ids: list[str]
+    item_ids: list[str]
+    known: int
+    texts: list[str]
+    text_of: np.ndarray
+    histories: Histories
+    exposures: Exposures
+    versions: dict[str, int]
+
+    @property
+    def end(self) -> float:
+        """The midnight after ``day``."""
+        return float((self.day - date(1970, 1, 1)).days + 1)
+
+    @property
+    def cut(self) -> float:
+        """The midnight before the held-out days: training sees only what came before it."""
+        return self.end - HELD_OUT_DAYS
+
+    @property
+    def known_texts(self) -> int:
+        """How many of ``texts`` belong to known items; they come first."""
+        return int(self.text_of[: self.known].max()) + 1
+
+    def training(self) -> "Night":
+        """The same night without anything that happened at or after the cut."""
+        seen = self.exposures.days < self.cut
+        exposures = Exposures(*(getattr(self.exposures, name)[seen] for name in Exposures.__dataclass_fields__))
+        return replace(self, histories=self.histories.between(-np.inf, self.cut), exposures=exposures)
+
+    def fingerprint(self) -> str:
+        """A hash of what training sees, so that a checkpoint is never continued on other data."""
+        seen = self.training()
+        digest = hashlib.sha256("\n".join([*seen.item_ids, *seen.texts]).encode())
+        for array in (seen.histories.offsets, seen.histories.items, seen.histories.times, seen.exposures.items):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def open_table(lake: str, name: str) -> DeltaTable:
+    """The Delta table ``name`` of the lake at ``lake``.
+
+    Raises:
+        ValueError: if it isn't there.
+    """
+    uri = f"{lake.rstrip('/')}/{name.replace('.', '/')}"
+    try:
+        return DeltaTable(uri)
+    except TableNotFoundError as error:
+        job = f"python -m jobs {name} --day D --lake {lake}"
+        raise ValueError(f"table {name} is not in the lake: nothing at {uri}; make it with `{job}`") from error
+
+
+def read_night(delta: DeltaTable, name: str, day: date, columns: list[str]) -> pa.Table:
+    """The rows that the night ``day`` wrote.
+
+    Raises:
+        ValueError: if it wrote none, or a column is missing.
+    """
+    missing = set(columns) - {field.name for field in delta.schema().fields}
+    if missing:
+        raise ValueError(f"table {name} has no column {', '.join(sorted(missing))}; its contract is in schemas/")
+    rows = delta.to_pyarrow_table(partitions=[(table(name).night, "=", day.isoformat())], columns=columns)
+    if not len(rows):
+        raise ValueError(f"table {name} has no rows of night {day}; run that night's job before training")
+    return rows
+
+
+def load(lake: str, day: date) -> Night:
+    """Read the night ``day`` from the lake at ``lake`` (a path or a URI that deltalake knows).
+
+    Raises:
+        ValueError: a table, a night of it, a column or an item's text is missing, or nobody bought before the cut.
+    """
+    names = ("behaviour.histories", "catalogue.items")
+    deltas = {name: open_table(lake, name) for name in names}
+    histories = read_night(deltas[names[0]], names[0], day, ["user_id", "item_ids", "times"]).sort_by("user_id")
+    items = read_night(deltas[names[1]], names[1], day, ["item_id", "text"])
+    cut = float((day - date(1970, 1, 1)).days + 1 - HELD_OUT_DAYS)
+    ids, known, events = _number(histories, items, cut)
+    texts, text_of = _distinct(items, ids)
+    user_ids = histories["user_id"].to_pylist()
+    exposures = _exposures(lake, day, user_ids, ids)
+    deltas |= {"behaviour.exposures": exposures[1]} if exposures[1] else {}
+    versions = {name: delta.version() for name, delta in deltas.items()}
+    return Night(day, user_ids, ids, known, texts, text_of, events, exposures[0], versions)
+
+
+def _number(histories: pa.Table, items: pa.Table, cut: float) -> tuple[list[str], int, Histories]:
+    """Number the items, those bought before the cut first, and write the histories in these numbers."""
+    lists = histories["item_ids"].combine_chunks()
+    names = lists.flatten()
+    times = histories["times"].combine_chunks().flatten().cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    days = times.to_numpy() / MICROSECONDS_A_DAY
+    catalogue = pc.unique(items["item_id"]).to_numpy(zero_copy_only=False).astype(str)
+    bought = np.unique(names.filter(pa.array(days < cut)).to_numpy(zero_copy_only=False).astype(str))
+    known = np.intersect1d(bought, catalogue)
+    if not len(known):
+        raise ValueError(
+            f"behaviour.histories has no event of a catalogue item before {HELD_OUT_DAYS} days ago; "
+            "training needs more days than it holds out"
+        )
+    ids = [*known.tolist(), *np.setdiff1d(catalogue, known).tolist()]
+    numbers = pc.index_in(names, pa.array(ids)).fill_null(-1).to_numpy().astype(np.int64)
+    kept = numbers >= 0  # an item that left the catalogue has no text, so no vector
+    lengths = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())])
+    offsets = np.concatenate([[0], np.cumsum(kept)])[lengths]
+    return ids, len(known), Histories(offsets, numbers[kept], days[kept])
+
+
+def _distinct(items: pa.Table, ids: list[str]) -> tuple[list[str], np.ndarray]:
+    nameless = items.filter(pc.is_null(items["text"]))
+    if len(nameless):
+        raise ValueError(
+            f"catalogue.items: column text is null for item_id {nameless['item_id'][0].as_py()!r} "
+            f"({len(nameless)} in all); the language model needs a text, if only an empty one"
+        )
+    text = dict(zip(items["item_id"].to_pylist(), items["text"].to_pylist(), strict=True))
+    position: dict[str, int] = {}
+    text_of = np.array([position.setdefault(text[item], len(position)) for item in ids], dtype=np.int64)
+    return list(position), text_of
+
+
+def _exposures(lake: str, day: date, users: list[str], ids: list[str]) -> tuple[Exposures, DeltaTable | None]:
+    """Exposures of all nights up to ``day``; none where the source has no promotions and so no table."""
+    try:
+        delta = open_table(lake, "behaviour.exposures")
+    except ValueError:
+        return Exposures(*(np.zeros(0, dtype) for dtype in (np.int64, np.float64, np.int64, np.float32, np.float32))), None
+    rows = delta.to_pyarrow_table(
+        filters=[("day", "<=", day)], columns=["user_id", "day", "item_id", "bought", "weight"]
+    )
+    user = pc.index_in(rows["user_id"], pa.array(users)).fill_null(-1).to_numpy().astype(np.int64)
+    item = pc.index_in(rows["item_id"], pa.array(ids)).fill_null(-1).to_numpy().astype(np.int64)
+    when = rows["day"].cast(pa.int32()).to_numpy().astype(np.float64)
+    order = np.lexsort((item, when, user))
+    order = order[(user[order] >= 0) & (item[order] >= 0)]
+    bought, weight = (rows[name].to_numpy().astype(np.float32) for name in ("bought", "weight"))
+    return Exposures(user[order], when[order], item[order], bought[order], weight[order]), delta

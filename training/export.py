@@ -1,0 +1,110 @@
+"""The export: all that scoring needs to turn items and histories into vectors, without this package.
+
+export/ manifest.json, tokenizer.json, items.json, item_encoder.pt2, user_encoder.pt2; beside it model.safetensors.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import nn
+
+from training.data import Night
+from training.model import ItemTower, Recommender, UserTower
+from training.recipes import Recipe
+
+FORMAT = 1
+TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
+
+
+class ItemProgram(nn.Module):
+    """(token ids, attention mask, item index) -> item vectors.
+
+    Equal rows of a block go through the language model once: shops have far fewer texts than items, so a caller that
+    sorts its items by text gets most of them for nothing.
+    """
+
+    def __init__(self, texts: nn.Module, items: ItemTower):
+        super().__init__()
+        self.texts, self.items = texts, items
+
+    def forward(
+        self, token_ids: torch.Tensor, attention_mask: torch.Tensor, item_index: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = torch.stack([token_ids, attention_mask], dim=1).flatten(1)
+        distinct, which = torch.unique(rows, dim=0, return_inverse=True)
+        torch._check(distinct.shape[0] >= 1)
+        distinct = distinct.view(-1, 2, token_ids.shape[1])
+        return self.items(self.texts(distinct[:, 0], distinct[:, 1])[which], item_index)
+
+
+class UserProgram(nn.Module):
+    """(item vectors, ages before the night's end, mask) -> user vectors at the night's end."""
+
+    def __init__(self, users: UserTower):
+        super().__init__()
+        self.users = users
+
+    def forward(
+        self, item_vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        last = torch.full_like(ages[:, :1], item_vectors.shape[1] - 1, dtype=torch.long)
+        users, purchase = self.users(item_vectors, ages, mask, last, torch.zeros_like(ages[:, :1]))
+        return users[:, 0], purchase[:, 0]
+
+
+def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recipe, folder: Path) -> None:
+    """Write the model and its export into ``folder``, and read the export back.
+
+    Raises:
+        ValueError: if what was read back doesn't give the model's vectors.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    target = folder / "export"
+    target.mkdir(parents=True)
+    model = model.to("cpu").eval().requires_grad_(False)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    manifest = {
+        "format": FORMAT,
+        "dim": recipe.dim,
+        "purchase_dim": recipe.purchase_dim,
+        "max_history": recipe.max_history,
+        "max_tokens": recipe.max_tokens,
+        "has_purchase": len(night.exposures) > 0,
+        "trained_before": night.cut,
+    }
+    (target / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    (target / "items.json").write_text(json.dumps(night.item_ids[: night.known]))
+    tokenizer.save(str(target / "tokenizer.json"))
+    items, users = ItemProgram(model.texts, model.items).eval(), UserProgram(model.users).eval()
+    item_inputs, user_inputs = _examples(tokenizer, night, recipe)
+    batch, tokens = torch.export.Dim("B", min=1, max=65536), torch.export.Dim("T", min=2, max=recipe.max_tokens)
+    rows = {0: batch}
+    _write(items, item_inputs, ({0: batch, 1: tokens}, {0: batch, 1: tokens}, rows), target / "item_encoder.pt2")
+    _write(users, user_inputs, (rows, rows, rows), target / "user_encoder.pt2")
+
+
+def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple, tuple]:
+    """Inputs of other sizes than 1, which torch.export would take for constants: some of the catalogue, some histories."""
+    encodings = tokenizer.encode_batch([night.texts[night.text_of[item]] or "-" for item in (0, 0, -1)])
+    ids, mask = (
+        torch.tensor([getattr(encoding, name) for encoding in encodings]) for name in ("ids", "attention_mask")
+    )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    vectors = torch.randn(3, recipe.max_history, recipe.dim, generator=generator)
+    ages = torch.rand(3, recipe.max_history, generator=generator).mul(100).sort(dim=1, descending=True).values
+    seen = torch.arange(recipe.max_history) >= torch.tensor([[0], [recipe.max_history - 1], [recipe.max_history]])
+    return (ids, mask, torch.tensor([1, min(2, night.known), 0])), (vectors * seen.unsqueeze(-1), ages * seen, seen)
+
+
+@torch.no_grad()
+def _write(program: nn.Module, inputs: tuple, shapes: tuple, path: Path) -> None:
+    exported = torch.export.export(program, inputs, dynamic_shapes=shapes)
+    torch.export.save(exported, path)
+    for ours, theirs in zip(program(*inputs), torch.export.load(path).module()(*inputs), strict=True):
+        apart = float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-6))
+        if not apart <= TOLERANCE:
+            raise ValueError(f"{path.name}: read back, it is {apart:.2g} away from the model; the limit is {TOLERANCE}")

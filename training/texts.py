@@ -1,0 +1,37 @@
+"""The table of all texts' encodings: computed by all ranks together, once every few hundred steps."""
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from training.loss import Objective
+
+BLOCK = 128  # texts at a time; sorted by length, so that little is padding
+
+
+class TextTable:
+    """Tokens of all distinct texts, and the means to encode them."""
+
+    def __init__(self, token_ids: np.ndarray, attention_mask: np.ndarray, *, bfloat16: bool):
+        self.token_ids, self.attention_mask, self.bfloat16 = token_ids, attention_mask, bfloat16
+        self.lengths = attention_mask.sum(1)
+
+    def tokens(self, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids and mask of these texts, as wide as the longest of them."""
+        width = max(int(self.lengths[texts].max()), 1)
+        return self.token_ids[texts, :width], self.attention_mask[texts, :width]
+
+    @torch.no_grad()
+    def refresh(self, objective: Objective) -> None:
+        """Encode every text with the weights as they are; each rank does its share, and all get the whole."""
+        encoder, table = objective.recommender.texts, objective.table
+        order = np.argsort(self.lengths, kind="stable")
+        mine = order[dist.get_rank() :: dist.get_world_size()]
+        table.zero_()
+        for low in range(0, len(mine), BLOCK):
+            block = mine[low : low + BLOCK]
+            ids, mask = (torch.from_numpy(array).to(table.device) for array in self.tokens(block))
+            with torch.autocast(table.device.type, torch.bfloat16, enabled=self.bfloat16):
+                table[torch.from_numpy(block).to(table.device)] = encoder(ids, mask)
+        dist.all_reduce(table)
+

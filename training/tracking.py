@@ -1,0 +1,89 @@
+"""MLflow: where runs go, which run a day has, and which version is champion."""
+
+import os
+from datetime import date
+from pathlib import Path
+
+# before mlflow reads them: an unreachable server is one error within seconds, not minutes of retries
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+EXPERIMENT = "nightly"
+MODEL = "recommender"
+CHAMPION = "champion"
+LOCAL = Path("var")
+
+
+def connect() -> MlflowClient:
+    """A client of MLFLOW_TRACKING_URI, or of var/mlflow.db where that is unset.
+
+    Raises:
+        ConnectionError: if it doesn't answer; the message names the address.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        LOCAL.mkdir(exist_ok=True)
+        uri = f"sqlite:///{LOCAL / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(uri)
+    try:
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        reason = str(error).splitlines()[0]
+        raise ConnectionError(f"MLflow at {uri} can't be reached; check MLFLOW_TRACKING_URI: {reason}") from error
+    return client
+
+
+def experiment(client: MlflowClient) -> str:
+    """The id of the experiment that holds every night's training, made when it isn't there."""
+    known = client.get_experiment_by_name(EXPERIMENT)
+    if known:
+        return known.experiment_id
+    served = os.environ.get("MLFLOW_TRACKING_URI", "").startswith("http")  # a server has a place for artifacts
+    return client.create_experiment(EXPERIMENT, None if served else (LOCAL / "mlartifacts").resolve().as_uri())
+
+
+def trained_run(client: MlflowClient, recipe: str, day: date) -> Run | None:
+    """The latest finished run of that recipe and day."""
+    runs = client.search_runs(
+        [experiment(client)],
+        f"tags.recipe = '{recipe}' and tags.day = '{day}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return runs[0] if runs else None
+
+
+def champion(client: MlflowClient) -> ModelVersion | None:
+    """The version under the alias ``champion``, or None."""
+    try:
+        return client.get_model_version_by_alias(MODEL, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model, no such alias
+            return None
+        raise
+
+
+def register(client: MlflowClient, run_id: str) -> ModelVersion:
+    """The model version of a run's export, made when it isn't there."""
+    if not client.search_registered_models(f"name = '{MODEL}'"):
+        client.create_registered_model(MODEL)
+    versions = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
+    return versions[0] if versions else client.create_model_version(MODEL, f"runs:/{run_id}/export", run_id)
+
+
+def has_run(client: MlflowClient, run_id: str) -> bool:
+    """Whether MLflow has that run, finished."""
+    try:
+        return client.get_run(run_id).info.status == "FINISHED"
+    except MlflowException:
+        return False
+
+
+__all__ = ["CHAMPION", "MODEL", "Metric", "champion", "connect", "experiment", "has_run", "register", "trained_run"]
