@@ -1,0 +1,142 @@
+"""What the tasks of both DAGs share: how one starts, how its work is proved, and what a person reads when it fails."""
+
+import logging
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+import schemas
+
+PROJECT = Path(__file__).resolve().parents[1]
+LAKE = os.environ.get("NIGHT_LAKE", str(PROJECT / "var/lake"))
+SOURCE = os.environ.get("NIGHT_SOURCE", "complete_journey")
+DATA = os.environ.get("NIGHT_DATA", "")
+RECIPE = os.environ.get("NIGHT_RECIPE", "cpu")
+JARS = Path(os.environ.get("NIGHT_JARS", PROJECT / "var/jars"))
+
+# The night that a run makes is its logical date. For scheduled and backfilled runs that is the start of the data
+# interval [day, day + 1); for a run by hand it is the day asked for, while Airflow infers the interval before it.
+DAY = "{{ ds }}"
+# A retried or cleared task keeps its run id, but each try has an id of its own: so signed, an earlier try's commit
+# proves nothing for this one.
+SIGNATURE = "{{ run_id }}/{{ ti.id }}"
+
+BAD_INPUT = 2  # the jobs' exit code for what no retry mends
+
+log = logging.getLogger(__name__)
+
+
+class SparkTables(SparkSubmitOperator):
+    """Makes tables of one night in one Spark session, then looks for the commit of each.
+
+    Which cluster runs it is the affair of the connection ``spark_default``. Returns the signature of its commits.
+
+    Args:
+        tables: names in the contract, each after those it reads.
+        model_version: template of the MLflow version, for tables that a model makes.
+    """
+
+    template_fields = (*SparkSubmitOperator.template_fields, "day", "signature")
+
+    def __init__(self, *, tables: list[str], model_version: str | None = None, **kwargs) -> None:
+        self.tables = tables
+        self.day = DAY
+        self.signature = SIGNATURE
+        arguments = [*tables, "--day", DAY, "--lake", LAKE, "--source", SOURCE, "--data", DATA, "--run-id", SIGNATURE]
+        if model_version is not None:
+            arguments += ["--model-version", model_version]
+        super().__init__(
+            application=str(PROJECT / "jobs/__main__.py"),
+            application_args=arguments,
+            jars=",".join(map(str, sorted(JARS.glob("*.jar")))) or None,  # none: the cluster has Delta itself
+            driver_memory="4g",
+            conf={"spark.ui.enabled": "false"},  # else every session opens a port
+            **kwargs,
+        )
+
+    def execute(self, context) -> str:
+        try:
+            super().execute(context)
+        except AirflowException as error:  # its text is the whole command line, then the end of the job's own log
+            told = str(error).splitlines()[-1]
+            if f"Error code is: {BAD_INPUT}." in str(error):
+                raise AirflowFailException(f"not tried again: {told}") from None
+            raise AirflowException(told) from None
+        check(self.tables, self.day, self.signature)
+        return self.signature
+
+
+def check(tables: list[str], day: str, signature: str) -> None:
+    """Asks the lake itself whether ``signature`` committed the night ``day`` of each table.
+
+    Raises:
+        AirflowException: if a commit is missing, whatever the task's own exit code said.
+    """
+    command = [sys.executable, "-m", "jobs", "check", *tables, "--day", day, "--lake", LAKE, "--source", SOURCE]
+    done = subprocess.run([*command, "--run-id", signature], cwd=PROJECT, capture_output=True, text=True)
+    if done.returncode:
+        raise AirflowException(f"the task ended without an error, but its work is not in the lake:\n{done.stderr}")
+
+
+def room(name: str) -> list[str]:
+    """The tables that a room's jobs make, in the order of the contract: each stands after those it reads."""
+    by_runner = ("raw.rejects", "insight.quality")
+    return [table.name for table in schemas.TABLES.values() if table.room == name and table.name not in by_runner]
+
+
+def command(task_id: str, line: str, **kwargs) -> BashOperator:
+    """A task that runs one command line in the project's folder."""
+    return BashOperator(task_id=task_id, bash_command=line, cwd=str(PROJECT), **kwargs)
+
+
+def answer(task_id: str, line: str) -> BashOperator:
+    """A task that returns what a command printed: said once more at the end, where no warning comes after it."""
+    return command(task_id, f'answer=$({line}) && echo "$answer"')
+
+
+def training() -> tuple[BashOperator, BashOperator]:
+    """The two tasks that make a model version of the night and let it challenge the champion.
+
+    ``judge`` returns the champion's version after the trial, whoever won.
+    """
+    # one rank on each of two cores; every other recipe takes all GPUs of this host, or of those in /job/hostfile
+    ranks = "--num_accelerators 2 --no_local_rank" if RECIPE == "cpu" else "--no_local_rank"
+    what = f"--recipe {RECIPE} --day {DAY} --lake '{LAKE}'"
+    train = command(
+        "train", f"deepspeed {ranks} --module training.finetune {what}", execution_timeout=timedelta(hours=6)
+    )
+    judge = answer("judge", f"python -m training judge {what} >&2 && python -m training champion")
+    return train, judge
+
+
+def tell(context) -> None:
+    """Says in one block what failed and what to do; the DAG's docstring has the rest."""
+    task = context["task_instance"]
+    log.error(
+        "\n%s\n"
+        "FAILED    task %s of %s, night %s, try %s of run %s\n"
+        "why       %s\n"
+        "lists     those of the last good night stay; nothing half-made was published\n"
+        "what now  the DAG's docs say what to look at for %s; then clear the task with all downstream of it,\n"
+        "          or run the whole night again: make %s DAY=%s\n"
+        "%s\n",
+        "=" * 80, task.task_id, task.dag_id, context["ds"], task.try_number, context["run_id"],
+        context.get("exception"), task.task_id, "nightly" if task.dag_id == "nightly" else "train", context["ds"],
+        "=" * 80,
+    )  # fmt: skip
+
+
+DEFAULTS = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=15),
+    "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": tell,
+}

@@ -1,0 +1,33 @@
+"""# Weekly training
+
+A new model version from the lake's last night of the week, and its trial against the champion. The nights go on with
+the old champion meanwhile; the first night after a victory uses the new one.
+
+    train > judge
+
+**Which night.** The run's logical date, a Sunday: its data interval is that day, and it starts on Monday at six, when
+Sunday's night is in the lake. By hand: `airflow dags test training 2017-12-31`, for a night that was run.
+
+**When a task fails.** The champion stays. `train` goes on from its last checkpoint when it is tried again or cleared;
+"no night" in its log means that `nightly` has not run for that day: run it, then clear `train`. `judge` only reads the
+lake and MLflow: clear it alone. Its verdict, with all figures, is logged in the MLflow run and in the task's log.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG, chain
+from airflow.timetables.trigger import CronTriggerTimetable
+from steps import DEFAULTS, training
+
+with DAG(
+    "training",
+    description="Every week: train a model version and judge it against the champion",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("0 6 * * 1", timezone="UTC", interval=timedelta(days=1)),
+    start_date=datetime(2000, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    tags=["model"],
+):
+    chain(*training())
