@@ -1,0 +1,62 @@
+"""Runs one benchmark: a table for people, then one line of JSON for machines.
+
+python -m benchmarks NAME [--quick]
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import pkgutil
+
+import benchmarks
+from benchmarks import Result
+
+
+def names() -> dict[str, str]:
+    """The benchmarks there are, each with the first line of its docstring."""
+    found = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "__main__")
+    return {name: (importlib.import_module(f"benchmarks.{name}").__doc__ or "").split("\n")[0] for name in found}
+
+
+def report(name: str, result: Result, machine: dict) -> str:
+    """The line for machines."""
+    goals = {
+        title: {"goal": goal.goal, "reached": goal.reached, "met": goal.met} for title, goal in result.goals.items()
+    }
+    return json.dumps({"benchmark": name, "machine": machine, "goals": goals, "figures": result.figures})
+
+
+def table(rows: list[list[str]]) -> str:
+    """The rows under each other: the first column to the left, figures to the right."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = []
+    for title, *figures in rows:
+        cells = [figure.rjust(width) for figure, width in zip(figures, others, strict=True)]
+        lines.append("  ".join([title.ljust(first), *cells]))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    known = names()
+    listed = "\n".join(f"  {name:12} {about}" for name, about in known.items())
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description=__doc__,
+        epilog=f"benchmarks:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=known, metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="less data: shows that it runs, not how fast")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    machine = benchmarks.machine()  # before the benchmark itself loads it
+    result = importlib.import_module(f"benchmarks.{given.name}").run(given.quick)
+    print(table(result.table))
+    for title, goal in result.goals.items():
+        print(f"{'met   ' if goal.met else 'MISSED'} {title}: {goal.reached:g}, goal {goal.goal:g}")
+    print(report(given.name, result, machine))
+
+
+if __name__ == "__main__":
+    main()

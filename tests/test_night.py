@@ -1,0 +1,151 @@
+"""A small shop's nights from its files to its lists: rerun, backfill, late rows, bad rows, and a night that must stop."""
+
+import json
+from datetime import date, timedelta
+
+import mlflow
+import pytest
+
+import schemas
+from jobs.lake import Lake
+from jobs.model import NAME
+from jobs.night import GateError, Night, run
+from tests.jobs.lists.conftest import write_export
+
+FIRST, LAST = date(2024, 5, 1), date(2024, 5, 16)
+MAPPING = """
+[events]
+files = "events/*/*.jsonl"
+columns = { ts = "at", event_type = "what", user_id = "who", item_id = "sku", quantity = "n", amount = "paid", basket_id = "basket" }
+event_types = { bought = "purchase", seen = "view" }
+optional = ["sku", "n", "paid", "basket"]
+
+[items]
+files = "items.csv"
+columns = { item_id = "sku", title = "name", brand = "brand", category_path = ["aisle", "shelf"], price = "price" }
+"""
+MADE = [
+    table.name
+    for table in schemas.TABLES.values()
+    if table.name not in ("raw.rejects", "insight.quality") and table.room != "raw"
+]
+ROOMS = ["raw.events", "raw.items", "raw.reviews", *MADE]
+
+
+def purchase(day, hour, who, sku, **changes):
+    at = f"{day}T{hour:02d}:00:00Z"
+    return {"at": at, "what": "bought", "who": who, "sku": sku, "n": 1, "paid": 2.5, "basket": f"{who}-{day}"} | changes
+
+
+def deliver(shop, day, *rows):
+    folder = shop / "events" / day.isoformat()
+    folder.mkdir(parents=True)
+    (folder / "part.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """Sixteen days, four people, six items; on the last days a late row, a twin, an unknown item and a bad price."""
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "mapping.toml").write_text(MAPPING)
+    names = ["apple,red fruit", "bread,bakery", "cherry,red fruit", "dates,fruit", "éclair 🍫,bakery", "苹果,fruit"]
+    lines = [f"{n},{name.split(',')[0]},own,food,{name.split(',')[1]},{n}.5" for n, name in enumerate(names, 1)]
+    (folder / "items.csv").write_text("\n".join(["sku,name,brand,aisle,shelf,price", *lines]), encoding="utf-8")
+    for n in range(16):
+        day = FIRST + timedelta(days=n)
+        rows = [purchase(day, 9 + w, who, str(1 + (n * (w + 1)) % 6)) for w, who in enumerate(("ann", "bob", "cy"))]
+        rows.append({"at": f"{day}T23:50:00Z", "what": "seen", "who": "ann", "sku": "2"})
+        if n == 14:
+            rows.append(purchase(day - timedelta(days=2), 12, "bob", "6"))  # two days late
+        if n == 15:
+            rows += [rows[0], purchase(day, 13, "cy", "no such item"), purchase(day, 14, "cy", "1", paid="-3")]
+        deliver(folder, day, *rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    """A registered model version with the small export that scoring's tests work out by hand."""
+    folder = tmp_path_factory.mktemp("registry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        client = mlflow.MlflowClient()
+        run_id = client.create_run(client.create_experiment("nightly", (folder / "artifacts").as_uri())).info.run_id
+        export = folder / "export"
+        export.mkdir()
+        write_export(export)
+        client.log_artifacts(run_id, str(export), "export")
+        client.create_registered_model(NAME)
+        yield client.create_model_version(NAME, f"runs:/{run_id}/export", run_id).version
+
+
+@pytest.fixture
+def night(shop, version, tmp_path, spark):
+    def night(day, lake="lake", **changes):
+        given = {"source": "folder", "data": str(shop), "model_version": version, "docs": str(tmp_path / "docs")}
+        return Night(day, str(tmp_path / lake), f"run of {day}", **(given | changes))
+
+    return night
+
+
+def rows(lake, name, **nights):
+    table = schemas.table(name)
+    frame = lake.read(table, **nights).select(*table.column_names)
+    return sorted(frame.selectExpr("to_json(struct(*)) AS row").toPandas()["row"])
+
+
+def test_history_at_once_and_then_a_backfill_equal_nights_one_by_one(night, spark):
+    days = [LAST - timedelta(days=2), LAST - timedelta(days=1), LAST]
+    for day in days:
+        run(ROOMS, night(day, "one by one"))
+    run(ROOMS, night(LAST, "at once"))
+    for day in days:
+        run(ROOMS, night(day, "at once"))
+    one_by_one, at_once = (Lake(spark, night(LAST, name).lake) for name in ("one by one", "at once"))
+    for name in [*ROOMS, "raw.rejects"]:
+        if name != "raw.reviews":  # the shop has none, so neither lake has the table
+            expected = rows(one_by_one, name)
+            assert expected
+            assert rows(at_once, name) == expected, name
+    assert not at_once.exists(schemas.table("raw.reviews"))
+
+    log = at_once.read(schemas.table("behaviour.log"))
+    late = log.where("day < arrived").select("day", "arrived", "item_id").collect()
+    assert [tuple(row) for row in late] == [(LAST - timedelta(days=3), LAST - timedelta(days=1), "6")]
+    rejects = at_once.read(schemas.table("raw.rejects")).select("day", "table", "rule").collect()
+    assert sorted(tuple(row) for row in rejects) == [
+        (LAST, "behaviour.log", "duplicate"),
+        (LAST, "behaviour.log", "known_item"),
+        (LAST, "raw.events", "amount"),
+    ]
+    lists = at_once.read(schemas.table("lists.recommendations"), day=LAST)
+    assert {row["user_id"] for row in lists.where(f"day = DATE'{LAST}'").select("user_id").distinct().collect()} == {
+        row["user_id"] for row in at_once.read(schemas.table("profiles.users")).select("user_id").distinct().collect()
+    }
+
+
+def test_a_night_cut_short_stops_before_anything_of_it_is_published(night, shop, spark, tmp_path):
+    day = LAST + timedelta(days=1)
+    run(["raw.events", "raw.items"], night(LAST))
+    lake = Lake(spark, night(LAST).lake)
+    before = rows(lake, "raw.items")
+    items = (shop / "items.csv").read_text(encoding="utf-8")
+    deliver(shop, day, purchase(day, 9, "ann", "1"))
+    try:
+        (shop / "items.csv").write_text("\n".join(items.splitlines()[:2]), encoding="utf-8")
+        with pytest.raises(GateError, match=r"raw\.items.*1 row"):
+            run(["raw.items"], night(day))
+    finally:
+        (shop / "items.csv").write_text(items, encoding="utf-8")
+    assert rows(lake, "raw.items") == before
+    told = lake.read(schemas.table("insight.quality")).where(f"day = DATE'{day}' AND NOT success").collect()
+    assert [row["table"] for row in told] == ["raw.items"]
+    assert told[0]["severity"] == "table"
+
+
+def test_lists_without_a_model_say_what_to_do(night):
+    with pytest.raises(ValueError, match="pass --model-version"):
+        run(["lists.vectors"], night(LAST, model_version=None))
+    with pytest.raises(ValueError, match="has no version '99'"):
+        run(["lists.vectors"], night(LAST, model_version="99"))
