@@ -27,7 +27,7 @@ from pyspark.sql import functions as F
 
 import jobs.rules  # noqa: F401  registers our expectations with Great Expectations
 from schemas import Table
-from schemas.expectations import Expectation, RowRule, row_rules, suite
+from schemas.expectations import Expectation, RowRule, counted, row_rules, suite
 
 PAGES = 500  # of the docs that their index lists, the latest first: a month of nights
 COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0}  # examples would cost a pass over the rows each
@@ -60,8 +60,8 @@ def judge(frame: DataFrame, table: Table) -> DataFrame:
         table: the contract.
 
     Returns:
-        The contract's columns in its order and types, then ``_rule`` (the first rule the row breaks), ``_reason`` (for
-        a person: ``amount = -3.0, expected at least 0``) and ``_source`` (the row as JSON): strings, null for good rows.
+        The contract's columns in its order and types, then three strings, null for good rows: ``_rule``, the first rule
+        the row breaks; ``_reason`` for a person, ``amount = -3.0, expected at least 0``; ``_source``, the row as JSON.
 
     Raises:
         ValueError: if the frame lacks a column of the contract.
@@ -199,7 +199,9 @@ def _files(folder: Path) -> dict:
 def _expectation(place: int, rule: Expectation):
     """The object of Great Expectations; its result carries ``place`` back."""
     make = get_expectation_impl(rule.type)
-    return make(**rule.kwargs, severity=GRADES[rule.severity], meta={"place": place})
+    # the pages have words of their own for rules of one column
+    words = None if "column" in rule.kwargs else rule.expected
+    return make(**rule.kwargs, description=words, severity=GRADES[rule.severity], meta={"place": place})
 
 
 def _raise_if_unchecked(table: Table, rule: Expectation, result: ExpectationValidationResult) -> None:
@@ -228,4 +230,4 @@ def _seen(rule: Expectation, result: ExpectationValidationResult) -> str:
     value = (found["unexpected_count"] or 0) if "unexpected_count" in found else found["observed_value"]
     if isinstance(value, list):
         return rule.seen.format(value=", ".join(value))
-    return rule.seen.format(value=value, rows=f"{value:,} row{'' if value == 1 else 's'}")
+    return rule.seen.format(value=value, rows=counted(value))

@@ -27,7 +27,7 @@ class RowsBreaking(TableMetricProvider):
         partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
         domain_type=MetricDomainTypes.TABLE,
     )
-    def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):
+    def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):  # noqa: N805
         met = F.coalesce(F.expr(metric_value_kwargs["condition"]), F.lit(False))
         return F.count(F.when(~met, 1)), metric_domain_kwargs, {}
 
@@ -39,7 +39,7 @@ class RowsRepeatingKey(TableMetricProvider):
     value_keys = ("columns",)
 
     @metric_value(engine=SparkDFExecutionEngine)
-    def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):
+    def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):  # noqa: N805
         frame = execution_engine.get_domain_records(domain_kwargs=metric_domain_kwargs)
         return repeating(frame, list(metric_value_kwargs["columns"]), metrics["table.row_count"])
 

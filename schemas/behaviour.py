@@ -40,7 +40,7 @@ EXPOSURES = Table(
     name="behaviour.exposures",
     doc="Promoted items a visitor could see in the store that day: all that were bought, a seeded sample of the rest.",
     columns=(
-        Column("day", "date", "the day of the visit", required=True),
+        Column("day", "date", "the night the visit reached us: its own day, unless it came late", required=True),
         USER,
         ITEM,
         Column("store_id", "string", "where", required=True),

@@ -94,6 +94,11 @@ def unique_columns(table: Table) -> list[str]:
     return [*table.key] if table.night in table.key else [table.night, *table.key]
 
 
+def counted(rows: int) -> str:
+    """``1 row``, ``2 rows``, ``1,000 rows``."""
+    return f"{rows:,} row" if rows == 1 else f"{rows:,} rows"
+
+
 def _columns(table: Table) -> Expectation:
     return Expectation(
         "expect_table_columns_to_match_ordered_list",
@@ -111,7 +116,7 @@ def _identity(rows_in: int, rows_rejected: int) -> Expectation:
         "expect_table_row_count_to_equal",
         {"value": kept},
         severity="table",
-        expected=f"{kept:,} rows, {rows_in:,} in - {rows_rejected:,} rejected",
+        expected=f"{counted(kept)}, {rows_in:,} in - {rows_rejected:,} rejected",
         seen="{rows}",
         advice="the job gives other rows each time it is read; look for what isn't deterministic in it",
     )
@@ -122,7 +127,7 @@ def _reject_share(table: Table, rows_in: int) -> Expectation:
         "expect_reject_share_to_be_at_most",
         {"rows_in": rows_in, "limit": table.reject_limit},
         severity="table",
-        expected=f"at most {table.reject_limit:.0%}",
+        expected=f"at most {table.reject_limit:.0%} rejected",
         seen=f"{{value:,}} of {rows_in:,} rows rejected",
         advice=f"see rule and reason in raw.rejects, mend the feed, and run {table.name} again",
     )
@@ -133,7 +138,7 @@ def _least(rows: int) -> Expectation:
         "expect_table_row_count_to_be_between",
         {"min_value": rows},
         severity="table",
-        expected=f"at least {rows:,}",
+        expected=f"at least {counted(rows)}",
         seen="{rows}",
         advice="the feed is cut short; wait for the rest and run the night again",
     )

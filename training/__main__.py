@@ -35,14 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _judge(name: str, day: date, lake: str) -> None:
-    from training.judge import judge_day  # torch takes seconds that the champion command needn't wait
+    from training.data import load
+    from training.judge import judge  # torch takes seconds that the champion command needn't wait
     from training.recipes import recipe
 
-    decision = judge_day(recipe(name), lake, day)
+    decision = judge(tracking.connect(), recipe(name), load(lake, day))
     for who in ("candidate", "champion", "popularity"):
         figures = getattr(decision, who)
         if figures:
-            print(f"{who:10} NDCG@10 {figures.ndcg_at_10:.4f}  Recall@10 {figures.recall_at_10:.4f}  {figures.users} users")
+            means = f"NDCG@10 {figures.ndcg_at_10:.4f}  Recall@10 {figures.recall_at_10:.4f}"
+            print(f"{who:10} {means}  {figures.users} users")
     verb = "is champion now" if decision.promoted else "does not become champion"
     print(f"version {decision.candidate_version} {verb}: {decision.reason}")
 

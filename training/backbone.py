@@ -9,7 +9,7 @@ from transformers.utils import logging as transformers_logging
 
 
 class TextEncoder(nn.Module):
-    """The mean of the backbone's last hidden states over a text's tokens: (int64[B, T], int64[B, T]) -> float32[B, E]."""
+    """Token ids and mask, int64[B, T] -> float32[B, E]: the mean of the backbone's last hidden states over a text."""
 
     def __init__(self, backbone: nn.Module, tuned_layers: int):
         super().__init__()

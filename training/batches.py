@@ -1,4 +1,4 @@
-"""One step's batch, a function of (data, recipe, step, rank) alone, so that a resumed run goes on exactly as it would have."""
+"""One step's batch: a function of data, recipe, step and rank alone, so that a resumed run goes on as it would have."""
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class Batches:
         anchor = int(rng.integers(len(days)))
         first = max(0, starts[anchor] - recipe.max_history)
         earliest = max(first, starts[anchor] - recipe.context)
-        others = np.flatnonzero((starts[:anchor] > earliest))
+        others = np.flatnonzero(starts[:anchor] > earliest)
         chosen = rng.choice(others, min(len(others), recipe.queries - 1), replace=False)
         pad = recipe.max_history - (starts[anchor] - first)
         row = {

@@ -46,9 +46,13 @@ class Checkpoints:
             ValueError: if not; the message names each difference.
         """
         card = self.card()
-        wrong = [f"{key} was {card[key]!r}, is {value!r}" for key, value in identity.items() if card.get(key, value) != value]
+        wrong = [
+            f"{key} was {card[key]!r}, is {value!r}" for key, value in identity.items() if card.get(key, value) != value
+        ]
         if wrong:
-            raise ValueError(f"the checkpoint in {self.folder} is another run's ({'; '.join(wrong)}); delete it to start anew")
+            raise ValueError(
+                f"the checkpoint in {self.folder} is another run's ({'; '.join(wrong)}); delete it to start anew"
+            )
 
     def latest(self) -> int:
         """Steps done in the newest whole checkpoint; 0 where there is none."""

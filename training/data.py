@@ -1,7 +1,7 @@
 """What one night gives training: histories, exposures and item texts from the lake, cut in time, as arrays.
 
 Times are days since 1970-01-01 UTC as float64; ``cut`` and ``end`` are the midnights that close the training and the
-held-out period. Only an item's id and text are taken from the catalogue: its figures of the night know the held-out week.
+held-out period. Only an item's id and text are taken from the catalogue: its figures know the held-out week.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ MICROSECONDS_A_DAY = 86_400_000_000
 
 @dataclass(frozen=True)
 class Histories:
-    """Users' events, oldest first: user u's are ``items[offsets[u]:offsets[u + 1]]`` (catalogue positions), ``times`` alike."""
+    """Events, oldest first: user u's are ``items[offsets[u]:offsets[u + 1]]`` (catalogue positions)."""
 
     offsets: np.ndarray
     items: np.ndarray
@@ -108,13 +108,18 @@ class Night:
         return digest.hexdigest()
 
 
+def table_uri(lake: str, name: str) -> str:
+    """Where the lake keeps ``room.table``."""
+    return f"{lake.rstrip('/')}/{name.replace('.', '/')}"
+
+
 def open_table(lake: str, name: str) -> DeltaTable:
     """The Delta table ``name`` of the lake at ``lake``.
 
     Raises:
         ValueError: if it isn't there.
     """
-    uri = f"{lake.rstrip('/')}/{name.replace('.', '/')}"
+    uri = table_uri(lake, name)
     try:
         return DeltaTable(uri)
     except TableNotFoundError as error:
@@ -194,10 +199,10 @@ def _distinct(items: pa.Table, ids: list[str]) -> tuple[list[str], np.ndarray]:
 
 def _exposures(lake: str, day: date, users: list[str], ids: list[str]) -> tuple[Exposures, DeltaTable | None]:
     """Exposures of all nights up to ``day``; none where the source has no promotions and so no table."""
-    try:
-        delta = open_table(lake, "behaviour.exposures")
-    except ValueError:
-        return Exposures(*(np.zeros(0, dtype) for dtype in (np.int64, np.float64, np.int64, np.float32, np.float32))), None
+    if not DeltaTable.is_deltatable(table_uri(lake, "behaviour.exposures")):
+        whole, real = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return Exposures(whole, whole.astype(np.float64), whole, real, real), None
+    delta = open_table(lake, "behaviour.exposures")
     rows = delta.to_pyarrow_table(
         filters=[("day", "<=", day)], columns=["user_id", "day", "item_id", "bought", "weight"]
     )

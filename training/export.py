@@ -88,7 +88,7 @@ def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recip
 
 
 def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple, tuple]:
-    """Inputs of other sizes than 1, which torch.export would take for constants: some of the catalogue, some histories."""
+    """Three items and three histories: sizes of 1 would be taken for constants by torch.export."""
     encodings = tokenizer.encode_batch([night.texts[night.text_of[item]] or "-" for item in (0, 0, -1)])
     ids, mask = (
         torch.tensor([getattr(encoding, name) for encoding in encodings]) for name in ("ids", "attention_mask")

@@ -186,7 +186,7 @@ class Run:
 
 
 def already_finished(checkpoints: Checkpoints) -> bool:
-    """Whether this recipe and day were trained to the end and MLflow still has the run; the same answer on all ranks."""
+    """Whether this recipe and day are trained and MLflow still has the run; the same answer on all ranks."""
     answer = [False]
     if dist.get_rank() == 0:
         client, card = tracking.connect(), checkpoints.card()

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from tokenizers import Tokenizer
 
 from training import tracking
-from training.data import Night, load
+from training.data import Night
 from training.recipes import Recipe
 from training.warm_start import popularity
 
@@ -74,7 +75,9 @@ def held_out(night: Night) -> tuple[np.ndarray, list[np.ndarray]]:
     later = night.histories.between(night.cut, night.end)
     users = np.flatnonzero(np.diff(later.offsets))
     if not len(users):
-        raise ValueError(f"behaviour.histories: nobody bought in the held-out days before {night.day}; nothing to judge")
+        raise ValueError(
+            f"behaviour.histories: nobody bought in the held-out days before {night.day}; nothing to judge"
+        )
     return users, [np.unique(later.of(user)[0]) for user in users]
 
 
@@ -87,10 +90,10 @@ class Exported:
     """An export, loaded as scoring loads it: torch and tokenizers, no code of ours."""
 
     def __init__(self, folder: Path):
-        from tokenizers import Tokenizer
-
         self.manifest = json.loads((folder / "manifest.json").read_text())
-        self.known = {item: place for place, item in enumerate(json.loads((folder / "items.json").read_text()), start=1)}
+        self.known = {
+            item: place for place, item in enumerate(json.loads((folder / "items.json").read_text()), start=1)
+        }
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.item_encoder, self.user_encoder = (
             torch.export.load(folder / f"{name}_encoder.pt2").module() for name in ("item", "user")
@@ -143,7 +146,7 @@ def decide(candidate: Figures, champion: Figures | None, popular: Figures) -> tu
     return True, f"NDCG@10 {candidate.ndcg_at_10:.4f} is above {beaten}popularity's {popular.ndcg_at_10:.4f}"
 
 
-def judge(client: MlflowClient, recipe: Recipe, lake: str, night: Night) -> Decision:
+def judge(client: MlflowClient, recipe: Recipe, night: Night) -> Decision:
     """Judge the run of this recipe and night, move the alias if it is better, and log the decision to its run.
 
     Raises:
@@ -151,7 +154,9 @@ def judge(client: MlflowClient, recipe: Recipe, lake: str, night: Night) -> Deci
     """
     run = tracking.trained_run(client, recipe.name, night.day)
     if run is None:
-        raise ValueError(f"MLflow has no finished run of recipe {recipe.name} for {night.day}; run training.finetune first")
+        raise ValueError(
+            f"MLflow has no finished run of recipe {recipe.name} for {night.day}; run training.finetune first"
+        )
     users, bought = held_out(night)
     version, champion = tracking.register(client, run.info.run_id), tracking.champion(client)
     popular = measure(np.repeat(best(popularity(night)[None]), len(users), axis=0), bought)
@@ -189,9 +194,3 @@ def record(client: MlflowClient, run_id: str, decision: Decision) -> None:
     client.set_tag(run_id, "promoted", str(decision.promoted).lower())
     client.set_tag(run_id, "decision", decision.reason)
     client.log_dict(run_id, asdict(decision), "decision.json")
-
-
-def judge_day(recipe: Recipe, lake: str, day) -> Decision:
-    """Judge the day's run; see ``judge``."""
-    client = tracking.connect()
-    return judge(client, recipe, lake, load(lake, day))

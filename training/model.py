@@ -64,9 +64,7 @@ class Block(nn.Module):
 class UserTower(nn.Module):
     """Histories to user vectors; see ``forward``."""
 
-    def __init__(
-        self, text_dim: int, dim: int, purchase_dim: int, width: int, heads: int, layers: int, context: int
-    ):
+    def __init__(self, text_dim: int, dim: int, purchase_dim: int, width: int, heads: int, layers: int, context: int):
         super().__init__()
         self.dim, self.context = dim, context
         self.read, self.gap, self.wait = nn.Linear(dim, width), nn.Linear(6, width), nn.Linear(6, width)
@@ -87,7 +85,12 @@ class UserTower(nn.Module):
         nn.init.constant_(self.purchase.bias, 1 / purchase_dim**0.5)
 
     def forward(
-        self, vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor, last: torch.Tensor, query_ages: torch.Tensor
+        self,
+        vectors: torch.Tensor,
+        ages: torch.Tensor,
+        mask: torch.Tensor,
+        last: torch.Tensor,
+        query_ages: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """User vectors at Q moments of each history.
 
@@ -110,12 +113,14 @@ class UserTower(nn.Module):
         users = torch.cat([copied + said[..., :-1], scale], dim=-1)
         return users, self.purchase(users).float()
 
-    def _attend(self, vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    def _attend(
+        self, vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor, last: torch.Tensor
+    ) -> torch.Tensor:
         """The transformer's states at ``last``: [B, Q, width]."""
         length = vectors.shape[1]
         context = min(self.context, length)
         vectors, ages, mask = vectors[:, -context:], ages[:, -context:], mask[:, -context:]
-        gaps = F.pad(ages[:, :-1] - ages[:, 1:], (1, 0))
+        gaps = F.pad((ages[:, :-1] - ages[:, 1:]) * mask[:, :-1], (1, 0))
         inputs = self.read(vectors) + self.gap(decays(gaps))
         start = self.start.expand(vectors.shape[0], 1, -1).to(inputs.dtype)
         states = torch.cat([start, inputs], dim=1)

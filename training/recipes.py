@@ -16,7 +16,7 @@ class Recipe:
     Args:
         name: the recipe's function, its DeepSpeed JSON, and its folder of checkpoints.
         backbone: a Hugging Face model folder or name; None is the all-MiniLM-L6-v2 that is installed with us.
-        tuned_layers: how many of the backbone's last layers learn; the rest, and its token embeddings, stay as they are.
+        tuned_layers: how many of the backbone's last layers learn; the rest, and the token embeddings, stay put.
         max_tokens: longest item text, in tokens.
         text_dim, id_dim: an item's vector is [text_dim from its text | id_dim of its own | 1 bias].
         purchase_dim: width of the purchase vectors, with their bias.
@@ -29,9 +29,9 @@ class Recipe:
         shown: promoted items per query for the purchase head, at most.
         negatives: items sampled per step beside those of the batch.
         live_texts: item texts per step and rank that go through the language model with gradients.
-        id_dropout: share of items per step that are treated as unknown, so that new items can be scored by their text.
+        id_dropout: share of items per step that are treated as unknown, so that new items are scored by their text.
         purchase_weight: of the purchase head's loss beside the next-item loss.
-        steps, warmup: optimizer steps, and those over which the learning rates rise; afterwards they fall to 0 linearly.
+        steps, warmup: optimizer steps, and those over which the learning rates rise before they fall to 0.
         refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
         checkpoint_every: steps between two checkpoints.
         backbone_lr, lr, id_lr: learning rates of the language model, the layers above it, and the items' own vectors.
@@ -99,7 +99,14 @@ def cpu() -> Recipe:
 def gpu() -> Recipe:
     """One GPU: the whole backbone learns, and more of each step's texts do."""
     return Recipe(
-        name="gpu", tuned_layers=6, users=128, negatives=16384, live_texts=512, steps=2000, warmup=100, refresh_every=500
+        name="gpu",
+        tuned_layers=6,
+        users=128,
+        negatives=16384,
+        live_texts=512,
+        steps=2000,
+        warmup=100,
+        refresh_every=500,
     )
 
 

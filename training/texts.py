@@ -34,4 +34,3 @@ class TextTable:
             with torch.autocast(table.device.type, torch.bfloat16, enabled=self.bfloat16):
                 table[torch.from_numpy(block).to(table.device)] = encoder(ids, mask)
         dist.all_reduce(table)
-

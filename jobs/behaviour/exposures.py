@@ -32,8 +32,8 @@ def exposures(log: DataFrame, promotions: DataFrame | None, *, day: date) -> Dat
         promotions: raw.promotions up to the night; None where the source has none, which gives no rows.
         day: the night.
     """
-    columns = table("behaviour.exposures").columns
     if promotions is None:
+        columns = table("behaviour.exposures").columns
         return log.where(F.lit(False)).select(*(F.lit(None).cast(column.type).alias(column.name) for column in columns))
     lines = log.where("event_type = 'purchase' AND store_id IS NOT NULL AND item_id IS NOT NULL").select(
         F.col("arrived").alias("day"), "user_id", "store_id", F.col("day").alias("visited"), "item_id"
@@ -56,7 +56,6 @@ def exposures(log: DataFrame, promotions: DataFrame | None, *, day: date) -> Dat
             "bought",
             F.when(F.col("bought"), 1.0).otherwise(float(BUCKETS)).alias("weight"),
         )
-        .select(*(column.name for column in columns))
     )
 
 

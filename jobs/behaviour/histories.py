@@ -6,7 +6,6 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.reads import upto
-from schemas import table
 
 READS = {"log": upto("behaviour.log")}
 
@@ -48,4 +47,4 @@ def histories(log: DataFrame, *, day: date) -> DataFrame:
         F.col("_lines.amount").alias("amounts"),
         F.col("_lines.basket").alias("baskets"),
         "length",
-    ).select(*table("behaviour.histories").column_names)
+    )

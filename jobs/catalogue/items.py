@@ -7,7 +7,6 @@ from pyspark.sql import functions as F
 
 from jobs.behaviour.text import cleaned
 from jobs.reads import on, upto
-from schemas import table
 
 READS = {"log": upto("behaviour.log"), "items": on("raw.items")}
 
@@ -59,7 +58,7 @@ def items(log: DataFrame, items: DataFrame, *, day: date) -> DataFrame:
         "first_seen",
         "last_sold",
         F.coalesce("available", still_sold, F.lit(False)).alias("on_sale"),
-    ).select(*table("catalogue.items").column_names)
+    )
 
 
 def _described(items: DataFrame) -> DataFrame:

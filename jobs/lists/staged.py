@@ -38,8 +38,9 @@ def staged(
 
     The choice is deterministic, so ``propensity`` is 1. ``p_click`` is null: nothing here estimates clicks.
     """
-    of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector")
+    of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector", "model_version")
     block = Block.pull(of_items.join(items.select("item_id", "title", "price"), "item_id", how="inner"))
+    _same_version(block, model)
     shelf = Shelf.of(block, Popularity.pull(histories, users, block, day))
     offers = _offers(candidates, histories, users)
     chosen = [
@@ -57,6 +58,16 @@ def staged(
             "run_id": F.lit(model.run_id),
         }
     )
+
+
+def _same_version(block: Block, model: Model) -> None:
+    """Raises ValueError if the night's vectors, and so its candidates, come from another model version."""
+    others = set(block.columns["model_version"].unique().to_pylist()) - {model.version}
+    if others:
+        raise ValueError(
+            f"lists.vectors: model_version is {min(others)!r}, but lists are asked for with {model.version!r}; "
+            "make lists.vectors and lists.candidates again with it"
+        )
 
 
 def _offers(candidates: DataFrame, histories: DataFrame, users: DataFrame) -> DataFrame:

@@ -11,12 +11,14 @@ from pyspark.sql import functions as F
 from jobs.lists.blocks import Block, lists, parts, spread
 from jobs.lists.scorer import manifest, scorer
 from jobs.model import Model
+from jobs.ranking.topk import require_finite
 from jobs.reads import model as version
 from jobs.reads import on
 
 READS = {"items": on("catalogue.items"), "histories": on("behaviour.histories"), "model": version()}
 
 SCHEMA = "id string, vector array<float>, purchase_vector array<float>"
+ARRAYS = ("item_ids", "times")
 ITEMS_AT_ONCE = 256
 USERS_AT_ONCE = 32
 
@@ -33,13 +35,10 @@ def vectors(items: DataFrame, histories: DataFrame, model: Model, *, day: date) 
         .sortWithinPartitions("user_id")
         .mapInArrow(user_encoder(model.path, block, night_end), SCHEMA)
     )
-    both = of_items.select(F.lit("item").alias("kind"), "*").unionByName(
-        of_users.select(F.lit("user").alias("kind"), "*")
+    kinds = [frame.select(F.lit(kind).alias("kind"), "*") for kind, frame in (("item", of_items), ("user", of_users))]
+    return (
+        kinds[0].unionByName(kinds[1]).select(F.lit(day).alias("day"), "*", F.lit(model.version).alias("model_version"))
     )
-    return both.select(F.lit(day).alias("day"), "*", F.lit(model.version).alias("model_version"))
-
-
-ARRAYS = ("item_ids", "times")
 
 
 def _recent(name: str, length: int) -> Column:
@@ -109,6 +108,8 @@ def pad(
 
 
 def _output(ids: pa.Array, relevance: np.ndarray, purchase: np.ndarray) -> pa.RecordBatch:
+    require_finite("lists.vectors: vector", relevance)
+    require_finite("lists.vectors: purchase_vector", purchase)
     return pa.RecordBatch.from_arrays(
         [ids, lists(relevance), lists(purchase)], names=["id", "vector", "purchase_vector"]
     )

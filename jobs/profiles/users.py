@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 from jobs.behaviour.pseudonym import pseudonym, pseudonym_key
 from jobs.catalogue.items import UNKNOWN
 from jobs.reads import on, upto
-from schemas import table
 
 READS = {"log": upto("behaviour.log"), "items": on("catalogue.items"), "people": on("raw.users", optional=True)}
 
@@ -41,26 +40,22 @@ def users(log: DataFrame, items: DataFrame, people: DataFrame | None, *, day: da
         .when(baskets <= OCCASIONAL, "occasional")
         .otherwise("loyal")
     )
-    return (
-        _with_attributes(seen, people)
-        .select(
-            F.lit(day).alias("day"),
-            "user_id",
-            segment.alias("segment"),
-            F.coalesce("attributes", _empty_map("string")).alias("attributes"),
-            *(F.coalesce(name, F.lit(0)).alias(name) for name in ("events", "purchases", "baskets")),
-            "first_day",
-            "last_day",
-            F.datediff(F.lit(day), "last_purchase").alias("recency_days"),
-            (baskets / (RECENT / 7)).alias("frequency"),
-            F.greatest(F.coalesce("spent", F.lit(0.0)), F.lit(0.0)).alias("value"),
-            "price_level",
-            "discount_share",
-            F.coalesce("categories", _empty_map("double")).alias("categories"),
-            F.coalesce("brands", _empty_map("double")).alias("brands"),
-            "variety",
-        )
-        .select(*table("profiles.users").column_names)
+    return _with_attributes(seen, people).select(
+        F.lit(day).alias("day"),
+        "user_id",
+        segment.alias("segment"),
+        F.coalesce("attributes", _empty_map("string")).alias("attributes"),
+        *(F.coalesce(name, F.lit(0)).alias(name) for name in ("events", "purchases", "baskets")),
+        "first_day",
+        "last_day",
+        F.datediff(F.lit(day), "last_purchase").alias("recency_days"),
+        (baskets / (RECENT / 7)).alias("frequency"),
+        F.greatest(F.coalesce("spent", F.lit(0.0)), F.lit(0.0)).alias("value"),
+        "price_level",
+        "discount_share",
+        F.coalesce("categories", _empty_map("double")).alias("categories"),
+        F.coalesce("brands", _empty_map("double")).alias("brands"),
+        "variety",
     )
 
 

@@ -56,20 +56,23 @@ def fill(lake: Path) -> None:
     """24 users, 30 items: user u buys items u and u + 1 (of 24) every few days; six items nobody buys."""
     histories = {
         f"u{user:02}": [
-            (f"i{(user + step % 2) % 24:02}", age) for age in range(60, 0, -3) for step in range(3) if (age + user) % 2 or step
+            (f"i{(user + step % 2) % 24:02}", age)
+            for age in range(60, 0, -3)
+            for step in range(3)
+            if (age + user) % 2 or step
         ]
         for user in range(24)
     }
     histories["newcomer"] = [("i03", 20)]
     write_histories(lake, histories)
-    write_items(lake, {f"i{item:02}": f"{'milk bread soap'.split()[item % 3]} {item % 10}" for item in range(30)})
+    write_items(lake, {f"i{item:02}": f"{('milk', 'bread', 'soap')[item % 3]} {item % 10}" for item in range(30)})
+    visits = [(user, place, age) for place, user in enumerate(sorted(histories)[1:]) for age in range(59, 0, -6)]
     write_exposures(
         lake,
         [
-            (user, f"i{(number + shift) % 30:02}", DAY - timedelta(days=age - 1), shift == 0, 1.0 if shift == 0 else 4.0)
-            for number, user in enumerate(sorted(histories)[1:])
-            for age in range(59, 0, -6)
-            for shift in (0, 3, 7)
+            (user, f"i{(place + shift) % 30:02}", DAY - timedelta(days=age - 1), shift == 0, weight)
+            for user, place, age in visits
+            for shift, weight in ((0, 1.0), (3, 4.0), (7, 4.0))
         ],
     )
 

@@ -69,3 +69,36 @@ def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, trained: Path, 
     assert "after 4 steps" in resumed.stderr
     assert curve(tmp_path / "home") == curve(trained)
     assert [step for step, _ in curve(trained)] == list(range(tiny.steps))
+
+
+def test_a_finished_night_is_not_trained_twice(trained: Path, lake: Path, tiny):
+    again = launch(trained, lake, replace(tiny, steps=13))
+    assert again.returncode == 0
+    assert f"{DAY} is trained already" in again.stderr
+    assert len(curve(trained)) == tiny.steps
+
+
+def test_what_mlflow_holds(trained: Path, tiny):
+    client = MlflowClient(f"sqlite:///{trained / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("nightly").experiment_id])
+    tags = run.data.tags
+    assert (tags["day"], tags["recipe"]) == (str(DAY), "cpu")
+    assert {name: tags[f"delta_version.{name}"] for name in ("behaviour.histories", "behaviour.exposures")} == {
+        "behaviour.histories": "0",
+        "behaviour.exposures": "0",
+    }
+    assert run.data.params["seed"] == str(tiny.seed)
+    held = {file.path for folder in (None, "export") for file in client.list_artifacts(run.info.run_id, folder)}
+    export = {"manifest.json", "items.json", "tokenizer.json", "item_encoder.pt2", "user_encoder.pt2"}
+    assert held == {"model.safetensors", "export", *(f"export/{name}" for name in export)}
+    (version,) = client.search_model_versions("name = 'recommender'")
+    assert (version.version, version.run_id) == ("1", run.info.run_id)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path: Path, lake: Path, tiny):
+    stopped = launch(tmp_path / "home", lake, tiny, POISON_BEFORE_STEP="6")
+    assert stopped.returncode == 1
+    assert "error: the loss of step 6 is nan" in stopped.stderr
+    folder = tmp_path / "home" / "checkpoints" / "cpu" / str(DAY)
+    assert f"The checkpoint after step 4 in {folder} is kept" in stopped.stderr
+    assert (folder / "latest").read_text() == "step4"

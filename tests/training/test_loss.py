@@ -9,7 +9,7 @@ from training.loss import next_item_loss, purchase_loss
 
 
 def test_next_item_loss_by_hand():
-    # one query with targets 0 and 2 over logits log 1, log 2, log 5 (shares 1/8, 2/8, 5/8); a second one without targets
+    # one query with targets 0 and 2 over logits log 1, log 2, log 5 (shares 1/8, 2/8, 5/8); a second without targets
     logits = torch.log(torch.tensor([[[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]]]))
     targets = torch.tensor([[[0, 2, -1], [-1, -1, -1]]])
     assert next_item_loss(logits, targets).item() == pytest.approx((math.log(8) + math.log(8 / 5)) / 2, abs=1e-6)

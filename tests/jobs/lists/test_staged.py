@@ -53,6 +53,15 @@ def lists(shop):
     return found
 
 
+def test_vectors_of_another_model_version_are_refused(shop):
+    empty = [shop.frame(name) for name in ("lists.candidates", "behaviour.histories", "profiles.users")]
+    vectors = shop.vectors({}, {"apple": ([1, 0], [])})
+    with pytest.raises(ValueError, match=r"lists\.vectors: model_version is '7', but lists are asked for with '8'"):
+        staged(
+            empty[0], vectors, shop.items(shop.item("apple")), *empty[1:], Model("8", "run", "unused"), day=shop.night
+        )
+
+
 def column(rows, name):
     return [row[name] for row in rows]
 

@@ -3,10 +3,12 @@
 import json
 import shutil
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from jobs.lists.scorer import Scorer, manifest
-from jobs.lists.vectors import vectors
+from jobs.lists.vectors import _output, vectors
 from jobs.model import Model
 
 
@@ -64,6 +66,12 @@ def test_a_model_without_a_purchase_head_gives_empty_purchase_vectors(export, tm
     assert purchase.shape == (2, 0)
 
 
+def test_a_model_that_gives_no_numbers_is_refused():
+    ids = pa.array(["apple", "bread"])
+    with pytest.raises(ValueError, match=r"lists\.vectors: vector\[1, 0\] is nan"):
+        _output(ids, np.array([[1], [np.nan]], np.float32), np.zeros((2, 1), np.float32))
+
+
 def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
         manifest(str(tmp_path))
@@ -74,7 +82,6 @@ def test_a_folder_that_is_no_export_is_refused(tmp_path):
 
 def test_workers_use_one_thread_each(spark):
     def threads(batches):
-        import pyarrow as pa
         import torch
 
         for _ in batches:

@@ -71,7 +71,7 @@ def test_many_ties_are_settled_on_the_way_without_a_change(monkeypatch, pending)
     rng = np.random.default_rng(1)
     users = rng.integers(-1, 2, (5, 2)).astype(np.float32)
     users[0] = 0  # every item ties
-    items = rng.integers(-1, 2, (900, 2)).astype(np.float32)
+    items = np.sort(rng.integers(0, 9, (900, 2)) / 8, axis=0).astype(np.float32)  # the better ones come late
     expected, exact = full_sort(users, items, 4)
     positions, scores = top_k(users, items, 4, block=(2, 40))
     np.testing.assert_array_equal(positions, expected)

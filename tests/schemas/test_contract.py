@@ -1,0 +1,57 @@
+"""The contract names each table, column and key once, and can be read as what Spark will make of it."""
+
+import re
+
+import pytest
+
+import schemas
+from schemas.contract import ROOMS
+from schemas.objectives import OBJECTIVES, WEIGHTS
+
+TABLES = list(schemas.TABLES.values())
+TYPES = re.compile(r"(string|double|float|int|bigint|boolean|date|timestamp|array<.+>|map<string,.+>)")
+
+
+def test_an_unknown_table_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match=r"no table is called 'raw.event'; there are: .*raw\.events"):
+        schemas.table("raw.event")
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_a_table_is_well_formed(table):
+    names = table.column_names
+    assert table.room in ROOMS
+    assert len(set(names)) == len(names)
+    assert {*table.key, *table.partition, table.night} <= set(names)
+    assert next(column for column in table.columns if column.name == table.night).required
+    assert [column.name for column in table.columns if not TYPES.fullmatch(column.type)] == []
+    assert [column.name for column in table.columns if not column.doc] == []
+    assert 0 <= table.reject_limit <= 1
+    assert 0 <= table.least_share <= 1
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_rules_fit_the_type_of_their_column(table):
+    numbers, texts = ("double", "float", "int", "bigint"), ("string",)
+    for column in table.columns:
+        if (column.minimum, column.maximum, column.above) != (None, None, None):
+            assert column.type in numbers, column.name
+        if column.one_of is not None or column.max_length is not None:
+            assert column.type in texts, column.name
+        assert column.minimum is None or column.above is None, f"{column.name} has two lower bounds"
+
+
+def test_spark_reads_the_columns_back():
+    table = schemas.table("lists.recommendations")
+    assert table.ddl.startswith("`day` date, `surface` string, `user_id` string, `rank` int, `item_id` string, ")
+    assert "`weights` map<string,double>" in table.ddl
+
+
+def test_staged_lists_are_the_public_table_before_its_audit():
+    staged, public = schemas.table("lists.staged"), schemas.table("lists.recommendations")
+    assert (staged.columns, staged.key, staged.rows) == (public.columns, public.key, public.rows)
+
+
+def test_the_plain_weights_are_of_objectives_and_sum_to_one():
+    assert set(WEIGHTS) <= {objective.name for objective in OBJECTIVES}
+    assert sum(WEIGHTS.values()) == pytest.approx(1)

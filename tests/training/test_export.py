@@ -1,0 +1,73 @@
+"""The export gives the model's vectors, without the model."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from tests.training.conftest import DAY
+from training.backbone import load_backbone, load_tokenizer
+from training.data import load
+from training.export import export
+from training.model import Recommender
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, lake: Path, tiny) -> tuple[Recommender, Path]:
+    night = load(str(lake), DAY).training()
+    torch.manual_seed(4)
+    model = Recommender(load_backbone(tiny.backbone_folder, 1), night.known, tiny)
+    torch.nn.init.normal_(model.users.say.weight)
+    folder = tmp_path_factory.mktemp("model")
+    export(model, load_tokenizer(tiny.backbone_folder, tiny.max_tokens), night, tiny, folder)
+    return model, folder
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_items(exported, rows: int):
+    model, folder = exported
+    tokenizer = Tokenizer.from_file(str(folder / "export" / "tokenizer.json"))
+    encodings = tokenizer.encode_batch(["soap 7 bread 1", "milk 3", "", "soap 7 bread 1", "something else"][:rows])
+    ids = torch.tensor([encoding.ids for encoding in encodings])
+    mask = torch.tensor([encoding.attention_mask for encoding in encodings])
+    index = torch.tensor([1, 2, 3, 0, 5])[:rows]
+    found = torch.export.load(folder / "export" / "item_encoder.pt2").module()(ids, mask, index)
+    for ours, theirs in zip(model.items(model.texts(ids, mask), index), found, strict=True):
+        torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
+
+
+def test_users_with_full_one_item_and_empty_histories(exported, tiny):
+    model, folder = exported
+    torch.manual_seed(5)
+    vectors, ages = torch.randn(3, tiny.max_history, tiny.dim), torch.rand(3, tiny.max_history).sort(descending=True)[0]
+    mask = torch.arange(tiny.max_history) >= torch.tensor([[0], [tiny.max_history - 1], [tiny.max_history]])
+    found = torch.export.load(folder / "export" / "user_encoder.pt2").module()(vectors, ages, mask)
+    last, now = torch.full((3, 1), tiny.max_history - 1), torch.zeros(3, 1)
+    for ours, theirs in zip(model.users(vectors, ages, mask, last, now), found, strict=True):
+        torch.testing.assert_close(theirs, ours[:, 0], atol=1e-5, rtol=1e-5)
+        assert torch.isfinite(theirs).all()
+
+
+def test_manifest_and_items(exported, lake: Path, tiny):
+    _, folder = exported
+    night = load(str(lake), DAY)
+    assert json.loads((folder / "export" / "manifest.json").read_text()) == {
+        "format": 1,
+        "dim": 13,
+        "purchase_dim": 4,
+        "max_history": 16,
+        "max_tokens": 8,
+        "has_purchase": True,
+        "trained_before": night.cut,
+    }
+    assert json.loads((folder / "export" / "items.json").read_text()) == [f"i{item:02}" for item in range(24)]
+
+
+def test_weights_in_safetensors_are_the_models(exported):
+    model, folder = exported
+    weights = load_file(folder / "model.safetensors")
+    assert weights.keys() == model.state_dict().keys()
+    assert torch.equal(weights["items.own.weight"], model.items.own.weight)

@@ -1,0 +1,109 @@
+"""What the towers promise: no look into the future, padding means nothing, repeats count, bad folders are refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.backbone import load_backbone, load_tokenizer, tokenise
+from training.model import ItemTower, UserTower
+
+H, D = 6, 7
+
+
+@pytest.fixture
+def users() -> UserTower:
+    torch.manual_seed(1)
+    tower = UserTower(text_dim=2, dim=D, purchase_dim=3, width=8, heads=2, layers=2, context=4)
+    torch.nn.init.normal_(tower.say.weight)  # it starts at zero, where the transformer would have no say
+    return tower.eval()
+
+
+@pytest.fixture
+def history() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(2)
+    return torch.randn(1, H, D), torch.tensor([[30.0, 20, 12, 7, 3, 1]]), torch.ones(1, H, dtype=torch.bool)
+
+
+def at(tower: UserTower, vectors, ages, mask, last: int, query_age: float = 0.0) -> torch.Tensor:
+    found, _ = tower(vectors, ages, mask, torch.tensor([[last]]), torch.tensor([[query_age]]))
+    return found[0, 0].detach()
+
+
+def test_a_query_does_not_see_later_events(users, history):
+    vectors, ages, mask = history
+    before = at(users, vectors, ages, mask, last=3, query_age=5.0)
+    changed = vectors.clone()
+    changed[:, 4:] = 9.0
+    assert torch.equal(at(users, changed, ages, mask, last=3, query_age=5.0), before)
+    changed[:, 3] = 9.0
+    assert not torch.allclose(at(users, changed, ages, mask, last=3, query_age=5.0), before)
+
+
+def test_what_was_trained_at_a_query_is_what_is_served_at_the_nights_end(users, history):
+    vectors, ages, mask = history
+    # four events, then the query five days before the night: the same as four events served that day
+    trained = at(users, vectors[:, 2:], ages[:, 2:], mask[:, 2:], last=1, query_age=5.0)
+    padded = torch.cat([torch.zeros(1, 2, D), vectors[:, 2:4]], dim=1)
+    seen = torch.tensor([[False, False, True, True]])
+    served = at(users, padded, (ages[:, :4] - 5) * 0 + torch.tensor([[0.0, 0.0, 7.0, 2.0]]), seen, last=3)
+    assert torch.allclose(trained, served, atol=1e-5)
+
+
+def test_what_lies_in_the_padding_does_not_matter(users, history):
+    vectors, ages, _ = history
+    mask = torch.tensor([[False, False, False, True, True, True]])
+    other = vectors.clone()
+    other[:, :3] = 5.0
+    assert torch.allclose(at(users, vectors, ages, mask, H - 1), at(users, other, ages * mask, mask, H - 1), atol=1e-5)
+
+
+def test_an_empty_history_has_a_vector(users):
+    empty = torch.zeros(1, H, dtype=torch.bool)
+    found = at(users, torch.zeros(1, H, D), torch.zeros(1, H), empty, H - 1)
+    assert torch.isfinite(found).all()
+    assert found[-1] > 0  # popularity counts
+
+
+def test_repeats_weigh_count_to_the_power():
+    tower = UserTower(text_dim=1, dim=3, purchase_dim=2, width=4, heads=1, layers=1, context=4).eval()
+    with torch.no_grad():
+        tower.log_decay.copy_(torch.tensor([-99.0, -99, -99, -99, 0, -99]))  # only the half-life of 128 days
+        tower.log_power.fill_(torch.log(torch.tensor(0.5)))
+        tower.copy.fill_(1.0)
+    a, b = torch.tensor([1.0, 0.0, 5.0]), torch.tensor([0.0, 1.0, 5.0])
+    vectors, ages = torch.stack([a, b, a, a]).unsqueeze(0), torch.full((1, 4), 128.0)
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    copied = tower._copied(vectors, ages, mask, torch.tensor([[3]]), torch.tensor([[0.0]]))[0, 0]
+    assert copied.tolist() == pytest.approx([1.5**0.5, 0.5**0.5], abs=1e-6)  # each of them has decayed to a half
+
+
+def test_an_unknown_item_is_its_text_alone():
+    torch.manual_seed(3)
+    tower = ItemTower(text_width=4, items=2, text_dim=3, id_dim=2, purchase_dim=2)
+    text = torch.randn(1, 4)
+    unknown, known = (tower(text, torch.tensor([index]))[0][0] for index in (0, 1))
+    assert unknown[3:5].tolist() == [0.0, 0.0]
+    assert torch.equal(unknown[:3], known[:3])
+    assert known[3:5].abs().min() > 0
+
+
+def test_a_folder_that_is_no_backbone(tmp_path: Path):
+    (tmp_path / "readme.txt").write_text("nothing here")
+    with pytest.raises(ValueError, match="is no Hugging Face model"):
+        load_backbone(str(tmp_path), 1)
+    with pytest.raises(ValueError, match="has no fast tokenizer"):
+        load_tokenizer(str(tmp_path), 8)
+
+
+def test_only_the_last_layers_learn(backbone: Path):
+    encoder = load_backbone(str(backbone), tuned_layers=1)
+    learning = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    assert learning
+    assert all(name.startswith("backbone.encoder.layer.1.") for name in learning)
+
+
+def test_texts_are_cut_and_padded(backbone: Path):
+    ids, mask = tokenise(load_tokenizer(str(backbone), 3), ["milk bread soap 1 2", "tea"])
+    assert ids.tolist() == [[2, 3, 4], [1, 0, 0]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]

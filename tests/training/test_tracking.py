@@ -1,0 +1,89 @@
+"""MLflow: unreachable, empty, and the whole judgement over real exports."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from tests.training.conftest import DAY
+from training import tracking
+from training.__main__ import main
+from training.backbone import load_backbone, load_tokenizer
+from training.data import load
+from training.export import export
+from training.judge import judge
+from training.model import Recommender
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    return tracking.connect()
+
+
+def test_an_unreachable_server_is_one_error_soon():
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "training", "champion"],
+        env={**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: MLflow at http://127.0.0.1:9 can't be reached")
+    assert time.monotonic() - began < 90  # with the start of Python on a busy machine; the attempt itself takes seconds
+
+
+def test_no_champion(client, capsys):
+    assert main(["champion"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "none"
+
+
+def finished_run(client: MlflowClient, night, tiny, folder: Path, seed: int, copy: float) -> str:
+    """A finished run with a real export of an untrained model that copies the history with this strength."""
+    torch.manual_seed(seed)
+    model = Recommender(load_backbone(tiny.backbone_folder, 1), night.known, tiny)
+    with torch.no_grad():
+        model.items.own.weight[1:] *= 50
+        model.users.copy.fill_(copy)
+    export(model, load_tokenizer(tiny.backbone_folder, tiny.max_tokens), night.training(), tiny, folder)
+    run = client.create_run(tracking.experiment(client), tags={"recipe": "cpu", "day": str(night.day)})
+    client.log_artifacts(run.info.run_id, str(folder))
+    client.set_terminated(run.info.run_id)
+    return run.info.run_id
+
+
+def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys):
+    night = load(str(lake), DAY)
+    good = finished_run(client, night, tiny, tmp_path / "good", seed=1, copy=5.0)
+    first = judge(client, tiny, night)
+    assert (first.promoted, first.candidate_version, first.champion_version) == (True, "1", None)
+    assert first.candidate.ndcg_at_10 > first.popularity.ndcg_at_10
+    assert main(["champion"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1"
+
+    again = judge(client, tiny, night)
+    assert (again.promoted, again.reason) == (False, "it is the champion already")
+
+    finished_run(client, night, tiny, tmp_path / "bad", seed=1, copy=-5.0)  # what was bought comes last
+    worse = judge(client, tiny, night)
+    assert (worse.promoted, worse.candidate_version, worse.champion_version) == (False, "2", "1")
+    assert worse.champion == first.candidate
+    assert tracking.champion(client).version == "1"
+
+    held = client.get_run(good).data
+    assert held.metrics["judge.candidate.ndcg_at_10"] == first.candidate.ndcg_at_10
+    assert held.metrics["judge.popularity.recall_at_10"] == first.popularity.recall_at_10
+    assert "decision.json" in {file.path for file in client.list_artifacts(good)}
+
+
+def test_judging_without_a_run(client, lake, tiny):
+    with pytest.raises(ValueError, match=f"no finished run of recipe cpu for {DAY}"):
+        judge(client, tiny, load(str(lake), DAY))
