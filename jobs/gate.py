@@ -77,7 +77,6 @@ def judge(frame: DataFrame, table: Table) -> DataFrame:
         *(F.col(column.name).cast(column.type).alias(column.name) for column in table.columns),
         *(column.cast("string").alias(name) for name, column in given.items()),
     )
-    row_json = F.to_json(F.struct(*table.column_names))
     rules = row_rules(table)
     names, reasons = ([F.lit(rule.name) for rule in rules], [_reason(rule) for rule in rules])
     by_job, broken = F.col("_rule").isNotNull(), F.col("_broken")
@@ -86,7 +85,7 @@ def judge(frame: DataFrame, table: Table) -> DataFrame:
         *table.column_names,
         F.coalesce("_rule", _chosen(broken, names)).alias("_rule"),
         F.when(by_job, F.coalesce("_reason", "_rule")).otherwise(_chosen(broken, reasons)).alias("_reason"),
-        F.when(bad, F.coalesce(F.when(by_job, F.col("_source")), row_json)).alias("_source"),
+        F.when(bad, F.coalesce("_source", F.to_json(F.struct(*table.column_names)))).alias("_source"),
     )
 
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 NAME = "recommender"
+JUDGED = "judge."  # prefix of the metrics that the judge logs to a version's run
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,48 @@ def fetch(version: str | None, folder: str) -> Model:
         raise ValueError(
             "lists need a model: pass --model-version; `python -m training champion` prints the champion's"
         )
+    run_id = _registered(version).run_id
+    import mlflow
+
+    uri = _client().get_model_version_download_uri(NAME, version)
+    return Model(version, run_id, mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+
+
+def judged(version: str) -> list[dict]:
+    """What the judge measured on the held-out days, one ``{"name": who, "figures": {metric: value}}`` a contender.
+
+    Raises:
+        ValueError, ConnectionError: as :func:`fetch`.
+    """
+    told = _client().get_run(_registered(version).run_id).data.metrics
+    contenders: dict[str, dict[str, float]] = {}
+    for name, value in sorted(told.items()):
+        if name.startswith(JUDGED):
+            who, metric = name.removeprefix(JUDGED).split(".", 1)
+            contenders.setdefault(who, {})[metric] = value
+    return [{"name": who, "figures": figures} for who, figures in contenders.items()]
+
+
+def _registered(version: str):
+    """The registry's entry."""
+    client = _client()
+    import mlflow
+
+    address = mlflow.get_tracking_uri()
+    try:
+        return client.get_model_version(NAME, version)
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise ValueError(f"MLflow at {address} has no version {version!r} of model {NAME!r}") from error
+        raise ConnectionError(f"MLflow at {address} does not answer: {error}") from error
+
+
+def _client():
+    """A client of MLFLOW_TRACKING_URI."""
     # a server that is down is reported after seconds, not after MLflow's default of minutes of retries
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
     import mlflow  # 2 s to import, and most jobs never ask for a model
-    from mlflow.exceptions import MlflowException
 
     mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///var/mlflow.db"))
-    client = mlflow.MlflowClient()
-    try:
-        found = client.get_model_version(NAME, version)
-        uri = client.get_model_version_download_uri(NAME, version)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise ValueError(
-                f"MLflow at {mlflow.get_tracking_uri()} has no version {version!r} of model {NAME!r}"
-            ) from error
-        raise ConnectionError(f"MLflow at {mlflow.get_tracking_uri()} does not answer: {error}") from error
-    return Model(version, found.run_id, mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+    return mlflow.MlflowClient()

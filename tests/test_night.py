@@ -1,4 +1,4 @@
-"""A small shop's nights from its files to its lists: rerun, backfill, late rows, bad rows, and a night that must stop."""
+"""A small shop's nights, from files to lists: rerun, backfill, late and bad rows, and a night that must stop."""
 
 import json
 from datetime import date, timedelta
@@ -16,9 +16,16 @@ FIRST, LAST = date(2024, 5, 1), date(2024, 5, 16)
 MAPPING = """
 [events]
 files = "events/*/*.jsonl"
-columns = { ts = "at", event_type = "what", user_id = "who", item_id = "sku", quantity = "n", amount = "paid", basket_id = "basket" }
 event_types = { bought = "purchase", seen = "view" }
 optional = ["sku", "n", "paid", "basket"]
+[events.columns]
+ts = "at"
+event_type = "what"
+user_id = "who"
+item_id = "sku"
+quantity = "n"
+amount = "paid"
+basket_id = "basket"
 
 [items]
 files = "items.csv"

@@ -13,7 +13,7 @@ READS = {"log": new("behaviour.log"), "promotions": upto("raw.promotions", optio
 BUCKETS = 200  # one in so many of the exposures that sold nothing is kept
 SEED = 20170101
 
-PERIOD = ["landed", "start_day", "end_day"]  # landed is the folder that a promotion lies in
+PERIOD = ["start_day", "end_day"]
 
 
 def exposures(log: DataFrame, promotions: DataFrame | None, *, day: date) -> DataFrame:
@@ -35,7 +35,7 @@ def exposures(log: DataFrame, promotions: DataFrame | None, *, day: date) -> Dat
     if promotions is None:
         columns = table("behaviour.exposures").columns
         return log.where(F.lit(False)).select(*(F.lit(None).cast(column.type).alias(column.name) for column in columns))
-    lines = log.where("event_type = 'purchase' AND store_id IS NOT NULL AND item_id IS NOT NULL").select(
+    lines = log.where("event_type = 'purchase'").select(
         F.col("arrived").alias("day"), "user_id", "store_id", F.col("day").alias("visited"), "item_id"
     )
     return (
@@ -61,13 +61,14 @@ def exposures(log: DataFrame, promotions: DataFrame | None, *, day: date) -> Dat
 
 def _meetings(lines: DataFrame, promotions: DataFrame) -> DataFrame:
     """Promotions with the visits of their bucket (``bought_id`` null) and with the lines that bought them."""
-    promotions = promotions.withColumnRenamed("day", "landed")
+    promotions = promotions.drop("day")
     visits = lines.drop("item_id").distinct().withColumn("bucket", _bucket("user_id", "store_id", "day"))
     bought = lines.withColumn("bucket", _bucket("item_id", "store_id")).withColumnRenamed("item_id", "bought_id")
     # a year has some fifty periods: cheaper to name a visit's periods first than to compare days row by row
     running = F.col("visited").between(F.col("start_day"), F.col("end_day"))
     periods = F.broadcast(promotions.select(*PERIOD).distinct())
     seekers = visits.unionByName(bought, allowMissingColumns=True).join(periods, on=running, how="inner")
+    # on an ordinary night this leaves the promotions of a week, and only those are shuffled
     visited = periods.join(F.broadcast(lines.select("visited").distinct()), on=running, how="left_semi")
     promoted = promotions.join(F.broadcast(visited), on=PERIOD, how="left_semi")
     return (

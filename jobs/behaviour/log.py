@@ -5,7 +5,7 @@ from datetime import date
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.behaviour.pseudonym import pseudonym, pseudonym_key
+from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
 from jobs.behaviour.text import cleaned
 from jobs.reads import before, new, on
 from schemas import table
@@ -78,13 +78,13 @@ def _with_rules(events: DataFrame, source_columns: list[str]) -> DataFrame:
 
 def _named(events: DataFrame) -> DataFrame:
     """raw.events under the names of the log, without the source's user ids."""
-    return events.select(
+    return pseudonymised(events, pseudonym_key()).select(
         F.to_date("ts").alias("day"),
         F.col("day").alias("arrived"),
         "event_id",
         "event_type",
         "ts",
-        pseudonym(F.col("user_id"), pseudonym_key()).alias("user_id"),
+        "user_id",
         "item_id",
         "basket_id",
         "store_id",

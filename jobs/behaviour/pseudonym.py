@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from pyspark.sql import Column
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 KEY_VARIABLE = "NIGHT_PSEUDONYM_KEY"
@@ -28,17 +28,22 @@ def pseudonym_key() -> bytes:
     return key.encode()
 
 
-def pseudonym(user_id: Column, key: bytes) -> Column:
-    """HMAC-SHA256 of ``user_id`` as UTF-8 under ``key`` (RFC 2104), its first 32 hex digits; null of null.
+def pseudonymised(rows: DataFrame, key: bytes) -> DataFrame:
+    """``rows`` with HMAC-SHA256 of ``user_id`` as UTF-8 under ``key`` (RFC 2104) in its place; null stays null.
 
-    Two nested ``sha2`` with the key's padded blocks as literals. The session's redaction keeps those out of plans and
-    event logs.
+    The key's two padded blocks come as a frame of one row: a literal would stand in plans and in Spark's event log,
+    which redacts only some of its texts.
     """
     block = (key if len(key) <= BLOCK else hashlib.sha256(key).digest()).ljust(BLOCK, b"\0")
-    inner = F.sha2(F.concat(_masked(block, 0x36), F.encode(user_id, "UTF-8")), 256)
-    outer = F.sha2(F.concat(_masked(block, 0x5C), F.unhex(inner)), 256)
-    return F.substring(outer, 1, DIGITS)
+    pads = rows.sparkSession.createDataFrame(
+        [(_masked(block, 0x36), _masked(block, 0x5C))], "_inner binary, _outer binary"
+    )
+    inner = F.sha2(F.concat("_inner", F.encode("user_id", "UTF-8")), 256)
+    outer = F.sha2(F.concat("_outer", F.unhex(inner)), 256)
+    return (
+        rows.crossJoin(F.broadcast(pads)).withColumn("user_id", F.substring(outer, 1, DIGITS)).drop("_inner", "_outer")
+    )
 
 
-def _masked(block: bytes, mask: int) -> Column:
-    return F.lit(bytes(byte ^ mask for byte in block))
+def _masked(block: bytes, mask: int) -> bytes:
+    return bytes(byte ^ mask for byte in block)

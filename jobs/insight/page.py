@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 import schemas
 from jobs.lake import path
-from jobs.model import metrics
+from jobs.model import judged
 from schemas import Table
 
 SHOWN_HISTORY = 8
@@ -58,8 +58,10 @@ def summary(lake: str, day: date) -> dict:
         "rejects": _counted(_rows(lake, "raw.rejects", day), ["table", "rule"]),
         "checks": _checks(_rows(lake, "insight.quality", day)),
         "version": version,
-        "metrics": metrics(version),
-        "absent": [name for name in ("p_click", "p_purchase", "expected_revenue") if lists[name].null_count == len(lists)],
+        "metrics": judged(version),
+        "absent": [
+            name for name in ("p_click", "p_purchase", "expected_revenue") if lists[name].null_count == len(lists)
+        ],
         "shoppers": _shoppers(lake, day, lists),
         "lists": lists.num_rows,
         "users": pc.count_distinct(lists["user_id"]).as_py(),
@@ -108,7 +110,9 @@ def _shoppers(lake: str, day: date, lists: pa.Table) -> list[dict]:
         chosen.setdefault(user["segment"], user)
     order = [chosen[name] for name in ("loyal", "occasional", "new", "none") if name in chosen][:3]
     ids = [user["user_id"] for user in order]
-    mine = lists.filter(pc.is_in(lists["user_id"], pa.array(ids))).sort_by([("user_id", "ascending"), ("rank", "ascending")])
+    mine = lists.filter(pc.is_in(lists["user_id"], pa.array(ids))).sort_by(
+        [("user_id", "ascending"), ("rank", "ascending")]
+    )
     histories = _rows(lake, "behaviour.histories", day, where=ds.field("user_id").isin(ids)).to_pylist()
     items = {item["item_id"]: item for item in _titles(lake, day, mine, histories)}
     for user in order:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.behaviour.pseudonym import pseudonym, pseudonym_key
+from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
 from jobs.catalogue.items import UNKNOWN
 from jobs.reads import on, upto
 
@@ -62,7 +62,7 @@ def users(log: DataFrame, items: DataFrame, people: DataFrame | None, *, day: da
 def _with_attributes(seen: DataFrame, people: DataFrame | None) -> DataFrame:
     if people is None:
         return seen.withColumn("attributes", _empty_map("string"))
-    known = people.select(pseudonym(F.col("user_id"), pseudonym_key()).alias("user_id"), "attributes")
+    known = pseudonymised(people.select("user_id", "attributes"), pseudonym_key())
     return seen.join(known, on="user_id", how="full")
 
 

@@ -42,9 +42,8 @@ def verdicts(frame, table=SHOP):
     return [(row["_rule"], row["_reason"]) for row in judge(frame, table).collect()]
 
 
-@pytest.mark.parametrize(
-    ("change", "rule", "reason"),
-    [
+def test_a_row_that_breaks_a_rule_says_which_and_how(spark):
+    told = [
         ({"id": None}, "id", "id is missing, expected a value"),
         ({"id": "long"}, "id", "id has 4 characters, expected at most 3 characters"),
         ({"kind": "spoon"}, "kind", "kind = spoon, expected one of cup, chef's knife"),
@@ -61,15 +60,15 @@ def verdicts(frame, table=SHOP):
             "runs_forward",
             "starts = 2024-05-03, ends = 2024-05-02, expected starts IS NULL OR starts <= ends",
         ),
+        # a condition that is null isn't met
         (
             {"starts": DAY},
             "runs_forward",
             "starts = 2024-05-02, ends = null, expected starts IS NULL OR starts <= ends",
         ),
-    ],
-)
-def test_a_row_that_breaks_a_rule_says_which_and_how(spark, change, rule, reason):
-    assert verdicts(rows(spark, change)) == [(rule, reason)]
+    ]
+    changes = [change for change, _, _ in told]
+    assert verdicts(rows(spark, *changes)) == [(rule, reason) for _, rule, reason in told]
 
 
 def test_bounds_themselves_and_nulls_are_good(spark):
@@ -194,7 +193,7 @@ def test_a_good_night_passes_and_every_expectation_is_recorded(spark, gate):
         "expect_key_to_be_unique",
     ]
     quality = schemas.table("insight.quality")
-    assert spark.createDataFrame(verdict.rows, quality.ddl).count() == len(verdict.rows) == 16
+    assert spark.createDataFrame(verdict.rows, quality.ddl).count() == len(verdict.rows) == 15
 
 
 def test_everything_that_is_wrong_with_a_night_is_told_at_once(spark, gate):

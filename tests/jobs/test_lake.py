@@ -49,7 +49,7 @@ def test_a_night_is_replaced_alone_and_an_empty_one_signs_its_commit(spark, lake
 
 def test_rows_outside_the_night_are_refused_and_the_table_stays_as_it_was(spark, lake):
     put(lake, people(spark, FIRST, "ann"), FIRST)
-    with pytest.raises(Exception, match="replaceWhere|DELTA_REPLACE_WHERE_MISMATCH"):
+    with pytest.raises(Exception, match=r"replaceWhere|DELTA_REPLACE_WHERE_MISMATCH"):
         put(lake, people(spark, SECOND, "late"), FIRST)
     assert names(lake) == ["ann"]
 
