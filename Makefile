@@ -43,6 +43,8 @@ export AIRFLOW__API__BASE_URL := http://127.0.0.1:$(AIRFLOW_PORT)
 # nothing calls home
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := False
 export MLFLOW_DISABLE_TELEMETRY := true
+# MLflow's workers for judging language models: three processes that would have nothing to do
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 export DO_NOT_TRACK := 1
 ifeq ($(wildcard /dev/nvidia0),)
 export DS_ACCELERATOR ?= cpu

@@ -20,6 +20,7 @@ import schemas
 from jobs import model as models
 from jobs.gate import Counts, Gate, judge
 from jobs.lake import Lake, between, session
+from jobs.model import Model
 from jobs.reads import Read
 from schemas import Table
 from schemas.raw import UNDATED
@@ -108,20 +109,23 @@ def run(names: Sequence[str], night: Night) -> None:
     quality: list[tuple] = []
     try:
         with tempfile.TemporaryDirectory(prefix="model-") as folder:
+            # first of all, so that a night without a model is told so at once
+            asked = any(job.reads_kind("model") for job in jobs)
+            model = models.fetch(night.model_version, folder) if asked else None
             for job in jobs:
-                _step(job, lake, gate, night, folder, quality)
+                _step(job, lake, gate, night, model, quality)
     finally:
         if quality:
             _record(lake, night, quality)
             gate.publish_docs()
 
 
-def _step(job: Job, lake: Lake, gate: Gate, night: Night, folder: str, quality: list[tuple]) -> None:
+def _step(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple]) -> None:
     started = time.monotonic()
     table = job.table
     incremental = job.reads_kind("new") or job.reads_kind("source")
     after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
-    given = {name: _hand_in(read, job, lake, night, after, folder) for name, read in job.reads.items()}
+    given = {name: _hand_in(read, job, lake, night, after, model) for name, read in job.reads.items()}
     judged = judge(job.make(**given, day=night.day), table).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         counts = _count(judged, table, lake, night, after)
@@ -144,11 +148,11 @@ def _step(job: Job, lake: Lake, gate: Gate, night: Night, folder: str, quality: 
     )  # fmt: skip
 
 
-def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None, folder: str):
+def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None, model: Model | None):
     if read.kind == "source":
         return source_reader(night.source, job.table)(lake.spark, night.data, after, night.day)
     if read.kind == "model":
-        return models.fetch(night.model_version, folder)
+        return model
     table = schemas.table(read.table)
     if read.kind == "before" and after is None:
         return None

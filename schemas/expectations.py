@@ -75,7 +75,7 @@ def suite(table: Table, rows_in: int, rows_rejected: int, history: tuple[int, ..
         history: row counts of up to seven earlier nights.
     """
     rules = [_columns(table), _identity(rows_in, rows_rejected), _reject_share(table, rows_in)]
-    least = least_rows(table, history)
+    least = least_rows(table, rows_in, history)
     if least:
         rules.append(_least(least))
     if table.key:
@@ -83,8 +83,14 @@ def suite(table: Table, rows_in: int, rows_rejected: int, history: tuple[int, ..
     return rules + [rule.expectation for rule in row_rules(table)]
 
 
-def least_rows(table: Table, history: tuple[int, ...]) -> int:
-    """The fewest rows a night may have: ``least_share`` of the median of ``history``; 1 where it can't be empty."""
+def least_rows(table: Table, rows_in: int, history: tuple[int, ...]) -> int:
+    """The fewest rows a night may have: ``least_share`` of the median of ``history``; 1 where it can't be empty.
+
+    A night without any row passes where the table may be empty: a closed shop sends nothing, a feed that is cut short
+    sends something.
+    """
+    if table.may_be_empty and not rows_in:
+        return 0
     least = math.ceil(table.least_share * median(history)) if history else 0
     return max(least, 0 if table.may_be_empty else 1)
 

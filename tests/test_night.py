@@ -84,7 +84,7 @@ def version(tmp_path_factory):
         write_export(export)
         client.log_artifacts(run_id, str(export), "export")
         client.create_registered_model(NAME)
-        yield client.create_model_version(NAME, f"runs:/{run_id}/export", run_id).version
+        yield str(client.create_model_version(NAME, f"runs:/{run_id}/export", run_id).version)
 
 
 @pytest.fixture

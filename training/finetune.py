@@ -61,12 +61,13 @@ def build(recipe: Recipe, night: Night) -> Objective:
 
 
 def parameter_groups(model: Recommender, recipe: Recipe) -> list[dict]:
-    """Learning parameters in three groups, each with its own rate."""
+    """Learning parameters in four groups, each with its own rate."""
+    gains = [model.users.log_decay, model.users.log_power, model.users.copy]
     own = list(model.items.own.parameters()) + list(model.items.own_bias.parameters())
     backbone = [parameter for parameter in model.texts.parameters() if parameter.requires_grad]
-    taken = {id(parameter) for parameter in [*own, *model.texts.parameters()]}
+    taken = {id(parameter) for parameter in [*own, *gains, *model.texts.parameters()]}
     above = [parameter for parameter in model.parameters() if id(parameter) not in taken]
-    groups = ((backbone, recipe.backbone_lr), (above, recipe.lr), (own, recipe.id_lr))
+    groups = ((backbone, recipe.backbone_lr), (above, recipe.lr), (own, recipe.id_lr), (gains, recipe.gain_lr))
     return [{"params": params, "lr": rate} for params, rate in groups if params]
 
 

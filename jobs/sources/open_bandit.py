@@ -43,13 +43,13 @@ def items(spark: SparkSession, data: str, after: date | None, day: date) -> Data
 
 
 def _impressions(frame: DataFrame) -> DataFrame:
-    ts = times.instant(F.col("timestamp"), "string")
+    ts = F.col("ts")
     unreadable = F.when(ts.isNull(), F.concat(F.lit("timestamp "), quoted(F.col("timestamp")), F.lit(" is no time")))
-    return frame.select(
+    return frame.withColumn("ts", times.instant(F.col("timestamp"), "string")).select(
         F.to_date(ts).alias("day"),
         _joined("policy", "campaign", "_c0").alias("event_id"),
         F.lit("impression").alias("event_type"),
-        ts.alias("ts"),
+        "ts",
         F.md5(_joined(*USER)).alias("user_id"),
         _joined("campaign", "item_id").alias("item_id"),
         F.col("campaign").alias("campaign_id"),

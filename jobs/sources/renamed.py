@@ -31,7 +31,9 @@ def renamed(frame: DataFrame, section: Section, folder: Column | None) -> DataFr
     ours = {name: named(theirs) for name, theirs in section.columns.items() if isinstance(theirs, str)}
     faults = {}
     for name, type_ in _times(section).items():
-        ours[name], faults[f"readable_{name}"] = _time(name, type_, section, kinds[section.columns[name]])
+        # a column of its own first: rule, reason and day look at the value, and reading it is what costs
+        frame = frame.withColumn(f"_{name}", _time(name, type_, section, kinds[section.columns[name]]))
+        ours[name], faults[f"readable_{name}"] = F.col(f"_{name}"), _no_time(name, section)
     if section.table == "events":
         name = F.lit(section.event_type) if section.event_type else ours["event_type"].cast("string")
         ignored = [theirs for theirs, to in section.event_types.items() if to == IGNORE]
@@ -60,8 +62,7 @@ def _times(section: Section) -> dict[str, str]:
     return {name: types[name] for name in section.columns if types[name] in ("timestamp", "date")}
 
 
-def _time(name: str, type_: str, section: Section, kind: str) -> tuple[Column, Column]:
-    """A column of times, and the reason why a value is none."""
+def _time(name: str, type_: str, section: Section, kind: str) -> Column:
     theirs = section.columns[name]
     if kind in NUMBERS and section.time_zone != "UTC":
         raise ValueError(
@@ -69,14 +70,17 @@ def _time(name: str, type_: str, section: Section, kind: str) -> tuple[Column, C
             f"writes to Parquet: take the line time_zone out, or write {theirs} with its zone"
         )
     value = times.instant(named(theirs), kind, section.time_zone, section.time_format)
+    return F.to_date(value) if type_ == "date" else value
+
+
+def _no_time(name: str, section: Section) -> Column:
+    """The reason why the column ``_<name>`` has no value; null where it has one, or may be empty."""
+    theirs, form = section.columns[name], section.time_format
+    expected = f"no time in the form {form}" if form else "no ISO 8601 time; see time_format"
     text = named(theirs).cast("string")
-    expected = (
-        f"no time in the form {section.time_format}" if section.time_format else "no ISO 8601 time; see time_format"
-    )
     reason = F.concat(F.lit(f"{name}: "), quoted(text), F.lit(f" of column {theirs} is {expected}"))
-    needed = name != "arrived"
-    fault = F.when(value.isNull() & (F.lit(needed) | (F.trim(text) != "")), reason)
-    return (F.to_date(value) if type_ == "date" else value), fault
+    needed = F.lit(name != "arrived") | (F.trim(text) != "")
+    return F.when(F.col(f"_{name}").isNull() & needed, reason)
 
 
 def _event_type(name: Column, section: Section) -> tuple[Column, Column]:

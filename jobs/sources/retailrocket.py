@@ -25,14 +25,15 @@ def events(spark: SparkSession, data: str, after: date | None, day: date) -> Dat
     """
     told = ("timestamp", "visitorid", "event", "itemid", "transactionid")
     rows = union(files.frames(spark, files.found(spark, data, "events.csv*", "RetailRocket"), told, "RetailRocket"))
-    ts = times.instant(F.col("timestamp"), "string")
+    rows = rows.withColumn("ts", times.instant(F.col("timestamp"), "string"))
+    ts = F.col("ts")
     kind = F.try_element_at(F.create_map(*(F.lit(text) for pair in EVENT_TYPES.items() for text in pair)), "event")
     bad_kind = F.when(kind.isNull(), F.concat(F.lit("event "), quoted(F.col("event")), F.lit(" is none of the three")))
     bad_time = F.when(ts.isNull(), F.concat(F.lit("timestamp "), quoted(F.col("timestamp")), F.lit(" is no time")))
     named = rows.select(
         F.to_date(ts).alias("day"),
         kind.alias("event_type"),
-        ts.alias("ts"),
+        "ts",
         F.col("visitorid").alias("user_id"),
         F.col("itemid").alias("item_id"),
         F.col("transactionid").alias("basket_id"),

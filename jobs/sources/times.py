@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 ISO = r"^\s*\d{4}-\d{2}-\d{2}([T ]|\s*$)"  # without it Spark reads "12:30" as a time of today
 LOCAL = r"^\s*\d{4}-\d{2}-\d{2}[T ]\d[^A-Za-z+-]*$"  # a time of day without an offset or the name of a zone
 EPOCH = r"^\s*-?\d{9,20}(\.\d+)?\s*$"
-LATEST = "9999-12-31"
 
 
 def instant(value: Column, kind: str, zone: str = "UTC", pattern: str | None = None) -> Column:
@@ -37,11 +36,10 @@ def instant(value: Column, kind: str, zone: str = "UTC", pattern: str | None = N
         letters = "".join(pattern.split("'")[::2])  # without quoted text
         local = any(letter in letters for letter in "HhKk") and not any(letter in letters for letter in "VzOXxZ")
         return F.to_utc_timestamp(read, zone) if local else read
-    read = F.when(text.rlike(ISO), F.try_to_timestamp(text))
-    read = F.when(read <= F.lit(LATEST).cast("timestamp"), read)
+    read = F.try_to_timestamp(text)
     if zone != "UTC":
         read = F.when(text.rlike(LOCAL), F.to_utc_timestamp(read, zone)).otherwise(read)
-    return F.when(text.rlike(EPOCH), _epoch(text)).otherwise(read)
+    return F.when(text.rlike(ISO), read).when(text.rlike(EPOCH), _epoch(text))
 
 
 def _epoch(text: Column) -> Column:

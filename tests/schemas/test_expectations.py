@@ -75,12 +75,13 @@ def test_a_table_asks_no_more_than_its_contract():
 
 
 def test_fewest_rows_of_a_night():
-    assert least_rows(SHOP, ()) == 0
-    assert least_rows(SHOP, (0, 0, 0)) == 0
-    assert least_rows(SHOP, (7, 9)) == 4
+    assert least_rows(SHOP, 5, ()) == 0
+    assert least_rows(SHOP, 5, (0, 0, 0)) == 0
+    assert least_rows(SHOP, 5, (7, 9)) == 4
+    assert least_rows(SHOP, 0, (7, 9)) == 0, "a closed shop sends nothing"
     lists = schemas.table("lists.staged")
-    assert least_rows(lists, ()) == 1, "lists are never empty, with or without earlier nights"
-    assert least_rows(lists, (100,)) == 50
+    assert least_rows(lists, 0, ()) == 1, "lists are never empty, with or without earlier nights"
+    assert least_rows(lists, 0, (100,)) == 50
 
 
 def test_a_key_is_unique_within_its_night():
