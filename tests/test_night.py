@@ -65,6 +65,8 @@ def shop(tmp_path_factory):
         if n == 14:
             rows.append(purchase(day - timedelta(days=2), 12, "bob", "6"))  # two days late
         if n == 15:
+            # enough of a day that three bad rows are within the limit
+            rows += [{"at": f"{day}T08:{m:02d}:00Z", "what": "seen", "who": "bob", "sku": "3"} for m in range(60)]
             rows += [rows[0], purchase(day, 13, "cy", "no such item"), purchase(day, 14, "cy", "1", paid="-3")]
         deliver(folder, day, *rows)
     return folder

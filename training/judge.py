@@ -162,7 +162,7 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night) -> Decision:
     popular = measure(np.repeat(best(popularity(night)[None]), len(users), axis=0), bought)
     candidate = measure(exported(run.info.run_id).tops(night, users), bought)
     rival = None
-    if champion and champion.version == version.version:
+    if champion and str(champion.version) == str(version.version):
         promoted, reason = False, "it is the champion already"
     else:
         reign = exported(champion.run_id) if champion else None
@@ -170,9 +170,9 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night) -> Decision:
         promoted, reason = decide(candidate, rival, popular)
         if reign and reign.manifest["trained_before"] > night.cut:
             promoted, reason = False, "the champion was trained on the held-out days, so the two can't be compared"
-    decision = Decision(
-        promoted, reason, version.version, champion.version if champion else None, candidate, rival, popular
-    )
+    # a server says versions as text, a database as numbers
+    reigning = str(champion.version) if champion else None
+    decision = Decision(promoted, reason, str(version.version), reigning, candidate, rival, popular)
     record(client, run.info.run_id, decision)
     if promoted:
         client.set_registered_model_alias(tracking.MODEL, tracking.CHAMPION, version.version)

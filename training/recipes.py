@@ -34,8 +34,8 @@ class Recipe:
         steps, warmup: optimizer steps, and those over which the learning rates rise before they fall to 0.
         refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
         checkpoint_every: steps between two checkpoints.
-        backbone_lr, lr, id_lr, gain_lr: learning rates of the language model, the layers above it, the items' own vectors,
-            and the few numbers that say how age and repetition count.
+        backbone_lr, lr, id_lr, gain_lr: learning rates of the language model, of the layers above it, of the items' own
+            vectors, and of the few numbers that say how age and repetition count.
         bfloat16: whether matrix products run in it.
         threads: of one rank; 0 leaves it to torch.
         seed: of everything random.

@@ -92,7 +92,7 @@ def test_what_mlflow_holds(trained: Path, tiny):
     export = {"manifest.json", "items.json", "tokenizer.json", "item_encoder.pt2", "user_encoder.pt2"}
     assert held == {"model.safetensors", "export", *(f"export/{name}" for name in export)}
     (version,) = client.search_model_versions("name = 'recommender'")
-    assert (version.version, version.run_id) == ("1", run.info.run_id)
+    assert (str(version.version), version.run_id) == ("1", run.info.run_id)
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path: Path, lake: Path, tiny):

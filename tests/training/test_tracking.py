@@ -76,7 +76,7 @@ def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys
     worse = judge(client, tiny, night)
     assert (worse.promoted, worse.candidate_version, worse.champion_version) == (False, "2", "1")
     assert worse.champion == first.candidate
-    assert tracking.champion(client).version == "1"
+    assert str(tracking.champion(client).version) == "1"
 
     held = client.get_run(good).data
     assert held.metrics["judge.candidate.ndcg_at_10"] == first.candidate.ndcg_at_10

@@ -109,6 +109,8 @@ def test_the_sample_is_seeded_and_its_weights_add_up_to_the_whole_join(spark, fr
     # pairs are kept pairwise independently, so the weights' sum has the variance of so many coins of probability 1/200
     whole = visits * items - len(bought)
     assert abs(sum(row["weight"] for row in sampled) - whole) < 4 * sqrt(whole * (BUCKETS - 1))
+    # not the same few items for everybody: an item is met unless none of 300 visits shares its bucket, 78 % are
+    assert len({row["item_id"] for row in sampled}) > items / 2
     again = exposures(log.repartition(3, "item_id"), promotions.repartition(3), day=FRIDAY)
     assert sorted(again.collect()) == sorted(rows)
 
