@@ -35,6 +35,7 @@ export AIRFLOW_HOME ?= $(CURDIR)/var/airflow
 export AIRFLOW_CONN_SPARK_DEFAULT ?= {"conn_type": "spark", "host": "local[*]"}
 export AIRFLOW__CORE__DAGS_FOLDER := $(CURDIR)/dags
 export AIRFLOW__CORE__LOAD_EXAMPLES := False
+export AIRFLOW__CORE__PARALLELISM ?= 4
 export AIRFLOW__CORE__EXECUTION_API_SERVER_URL := http://127.0.0.1:$(AIRFLOW_PORT)/execution/
 export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS := True
 export AIRFLOW__API__HOST := 127.0.0.1
@@ -113,9 +114,14 @@ up: setup state ## Airflow with its scheduler, and MLflow's pages; AIRFLOW_PORT=
 	@echo "make down stops both"
 
 down: ## stop what make up started
-	@for pid in $$(ls var/run/*.pid 2>/dev/null); do \
-	  name=$$(basename $$pid .pid); kill -- -$$(cat $$pid) 2>/dev/null && echo "$$name stopped"; rm $$pid; done
+	@for pid in $$(ls var/run/*.pid 2>/dev/null); do $(call stop,$$pid); done
 
+# stop PIDFILE: ask the process group to end, and after fifteen seconds end it
+define stop
+group=$$(cat $(1)); kill -- -$$group 2>/dev/null || true; \
+  for half in {1..30}; do kill -0 -- -$$group 2>/dev/null || break; sleep 0.5; done; \
+  kill -9 -- -$$group 2>/dev/null || true; rm $(1); echo "$$(basename $(1) .pid) stopped"
+endef
 # start NAME COMMAND: in a process group of its own, so that down ends its children too
 define start
 pid=var/run/$(1).pid; mkdir -p var/run var/logs; \

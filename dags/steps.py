@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -63,9 +64,11 @@ class SparkTables(SparkSubmitOperator):
     def execute(self, context) -> str:
         try:
             super().execute(context)
-        except AirflowException as error:  # its text is the whole command line, then the end of the job's own log
-            told = str(error).splitlines()[-1]
-            if f"Error code is: {BAD_INPUT}." in str(error):
+        except AirflowException as error:
+            # its text is the command line with "Error code is: N.", then the end of the job's own log
+            code = re.search(r"Error code is: (-?\d+)", str(error))
+            told = f"spark-submit ended with {code[1] if code else 'an error'} after: {str(error).splitlines()[-1]}"
+            if code and int(code[1]) == BAD_INPUT:
                 raise AirflowFailException(f"not tried again: {told}") from None
             raise AirflowException(told) from None
         check(self.tables, self.day, self.signature)

@@ -61,7 +61,7 @@ def test_a_spark_job_that_succeeds_without_a_commit_fails_the_task(lake, steps, 
 def test_a_spark_job_that_fails_is_tried_again_unless_its_input_is_bad(lake, steps, tmp_path, code, kind):
     task = task_that_runs(steps, f"print('no column price'); raise SystemExit({code})", tmp_path)
     commit(lake, "raw.events", "run/2")
-    with pytest.raises(AirflowException, match="no column price") as caught:
+    with pytest.raises(AirflowException, match=f"spark-submit ended with {code} after: no column price") as caught:
         task.execute({})
     assert type(caught.value) is kind
 
