@@ -23,6 +23,7 @@ export NIGHT_SOURCE := $(SOURCE)
 export NIGHT_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
 export NIGHT_LAKE ?= $(STATE)/lake
 export NIGHT_PAGES ?= $(STATE)/pages
+export NIGHT_DOCS ?= $(STATE)/data_docs
 export NIGHT_CHECKPOINTS ?= $(STATE)/checkpoints
 export NIGHT_JARS ?= $(CURDIR)/var/jars
 export NIGHT_RECIPE ?= cpu
@@ -47,6 +48,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # MLflow's workers for judging language models: three processes that would have nothing to do
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 export DO_NOT_TRACK := 1
+export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
 ifeq ($(wildcard /dev/nvidia0),)
 export DS_ACCELERATOR ?= cpu
 endif
@@ -90,7 +92,7 @@ PROGRESS = sed -uE \
 
 # the tests make a lake, a registry and a key of their own
 test: lint ## lint, then all tests
-	@env -u NIGHT_LAKE -u NIGHT_PAGES -u NIGHT_PSEUDONYM_KEY -u MLFLOW_TRACKING_URI -u AIRFLOW_HOME python -m pytest
+	@env -u NIGHT_LAKE -u NIGHT_PAGES -u NIGHT_DOCS -u NIGHT_PSEUDONYM_KEY -u MLFLOW_TRACKING_URI -u AIRFLOW_HOME python -m pytest
 
 lint: setup ## check style and formatting; changes nothing
 	@ruff check .

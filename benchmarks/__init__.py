@@ -40,7 +40,7 @@ class Result:
 class PeakMemory:
     """Samples the memory of this process and its children: ``with PeakMemory() as peak: ...; peak.gib``.
 
-    Resident memory, so pages that two processes share count twice.
+    Proportional set size: a page that two processes share counts half for each.
     """
 
     def __init__(self, every: float = 0.2):
@@ -59,7 +59,7 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while not self._done.wait(self._every):
-            self.gib = max(self.gib, sum(_resident(process) for process in _tree()) / 2**30)
+            self.gib = max(self.gib, sum(map(_proportional, _tree())) / 2**30)
 
 
 def cpu_seconds() -> float:
@@ -84,11 +84,12 @@ def _tree() -> list[psutil.Process]:
     return [me, *me.children(recursive=True)]
 
 
-def _resident(process: psutil.Process) -> int:
+def _proportional(process: psutil.Process) -> int:
     try:
-        return process.memory_info().rss
-    except psutil.NoSuchProcess:  # it ended since the tree was listed
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it ended since the tree was listed
         return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -20,9 +20,9 @@ from jobs.behaviour.log import log
 from jobs.behaviour.pseudonym import KEY_VARIABLE
 from jobs.lake import Lake, session
 from jobs.night import Night
-from jobs.night import run as run_night
 from jobs.profiles.users import users
 from jobs.raw.events import events
+from jobs.runner import run as run_night
 from jobs.sources import folder
 
 ROWS, QUICK_ROWS = 10_000_000, 200_000

@@ -28,6 +28,9 @@ DAY = "{{ ds }}"
 # proves nothing for this one.
 SIGNATURE = "{{ run_id }}/{{ ti.id }}"
 
+# the code that Spark makes of a table's rules is one long method, which Java would interpret and not compile
+JAVA_OPTIONS = "-XX:-DontCompileHugeMethods"
+
 BAD_INPUT = 2  # the jobs' exit code for what no retry mends
 
 log = logging.getLogger(__name__)
@@ -57,7 +60,11 @@ class SparkTables(SparkSubmitOperator):
             application_args=arguments,
             jars=",".join(map(str, sorted(JARS.glob("*.jar")))) or None,  # none: the cluster has Delta itself
             driver_memory="4g",
-            conf={"spark.ui.enabled": "false"},  # else every session opens a port
+            conf={
+                "spark.ui.enabled": "false",  # else every session opens a port
+                "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+                "spark.executor.extraJavaOptions": JAVA_OPTIONS,
+            },
             **kwargs,
         )
 

@@ -54,7 +54,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from jobs.night import Night, run
+    from jobs.night import Night
 
     first, *others = given.names
     if first == "page":
@@ -62,9 +62,12 @@ def _run(given: argparse.Namespace) -> int:
 
         show(given.lake, given.day)
         return 0
-    night = Night(given.day, given.lake, given.run_id, given.source, given.data, given.model_version)
+    docs = os.environ.get("NIGHT_DOCS", "var/data_docs")
+    night = Night(given.day, given.lake, given.run_id, given.source, given.data, given.model_version, docs)
     if first == "check":
         return _check(others, night)
+    from jobs.runner import run  # and with it Great Expectations: seconds, which the check needn't pay
+
     run(given.names, night)
     return 0
 

@@ -36,12 +36,16 @@ GRADES = {"row": "warning", "table": "critical"}  # what Great Expectations call
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of a job's frame, and those of up to seven earlier nights."""
+    """Rows of a job's frame, and those of up to seven earlier nights.
+
+    ``repeated`` are those of the rejected rows that an earlier night was already told of: no fault of this one.
+    """
 
     rows_in: int
     rows_kept: int
     rows_rejected: int
     history: tuple[int, ...] = ()
+    repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ class Gate:
         Raises:
             RuntimeError: if an expectation could not be checked; a rule that wasn't checked is not a rule that held.
         """
-        asked = suite(table, counts.rows_in, counts.rows_rejected, counts.history)
+        asked = suite(table, counts.rows_in, counts.rows_rejected, counts.history, counts.repeated)
         results = self._validate(kept, table, asked, day)
         about = (counts.rows_in, counts.rows_kept, counts.rows_rejected, run_id)
         return Verdict(

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,6 +21,9 @@ from schemas import Table
 
 # spelled-out literals of this length are keys, never data: kept out of plans and event logs
 SECRETS = r"(?i)X'[0-9a-f]{64,}'|0x[0-9a-f]{64,}|\[[0-9a-f]{2}( [0-9a-f]{2}){31,}\]"
+
+# the code that Spark makes of a table's rules is one long method, which Java would interpret: a third of raw.events
+JAVA_OPTIONS = "-XX:-DontCompileHugeMethods"
 
 
 def session(name: str = "nightly") -> SparkSession:
@@ -37,7 +42,6 @@ def session(name: str = "nightly") -> SparkSession:
         # pandas writes times in nanoseconds, which Spark reads as numbers or not at all
         .config("spark.sql.legacy.parquet.nanosAsLong", "true")
         .config("spark.sql.redaction.string.regex", SECRETS)
-        .config("spark.databricks.delta.optimizeWrite.enabled", "true")
         .config("spark.databricks.delta.snapshotPartitions", "2")
         # a night without rows signs its commit too: the check after each task looks for it
         .config("spark.databricks.delta.skipRecordingEmptyCommits", "false")
@@ -62,6 +66,7 @@ def _on_this_machine(builder: SparkSession.Builder) -> SparkSession.Builder:
         builder.master("local[*]")
         .config("spark.jars", ",".join(jars))
         .config("spark.driver.memory", "4g")
+        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())
     )
@@ -111,10 +116,28 @@ class Lake:
         rows = self.read(table, after, day).groupBy(table.night).count().collect()
         return {row[table.night]: row["count"] for row in rows}
 
+    @contextmanager
+    def staged(self, frame: DataFrame, table: Table) -> Iterator[DataFrame]:
+        """Computes ``frame`` once into files that no reader of the table sees, and hands them back; gone at the end.
+
+        Files rather than Spark's cache: they are read by column, they cost no heap, and what was audited is what is
+        written even where an executor is lost in between.
+        """
+        where = f"{self.uri.rstrip('/')}/_staged/{table.name}"
+        frame.write.mode("overwrite").parquet(where)
+        try:
+            yield self.spark.read.schema(frame.schema).parquet(where)
+        finally:
+            folder = self.spark._jvm.org.apache.hadoop.fs.Path(where)
+            folder.getFileSystem(self.spark._jsc.hadoopConfiguration()).delete(folder, True)
+
     def replace(self, frame: DataFrame, table: Table, where: str, about: dict) -> None:
         """Puts ``frame`` in the place of the rows that meet ``where``, in one commit signed with ``about``."""
         (
+            # one file a folder, unless it is large; a task writes many small folders (Delta's own optimized writes
+            # start a task for each, which costs a year's history a minute)
             frame.select(*table.column_names)
+            .hint("rebalance", *table.partition)
             .write.format("delta")
             .mode("overwrite")
             .option("replaceWhere", where)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 NAME = "recommender"
+NO_CHAMPION = "none"  # what `python -m training champion` prints when there is none
 JUDGED = "judge."  # prefix of the metrics that the judge logs to a version's run
 
 
@@ -23,7 +24,7 @@ def fetch(version: str | None, folder: str) -> Model:
         ValueError: if no version is given or the registry has none of that number.
         ConnectionError: if MLflow does not answer.
     """
-    if version is None:
+    if version in (None, NO_CHAMPION):
         raise ValueError(
             "lists need a model: pass --model-version; `python -m training champion` prints the champion's"
         )

@@ -1,34 +1,21 @@
-"""Runs jobs for one night: hand in what each reads, split off bad rows, audit, and replace the night.
+"""What a night is, and which job makes which table.
 
-This is the only place with a clock, a session and a write; the jobs are pure functions.
+Light on purpose: the check after every task imports it, and needs neither Great Expectations nor a session.
 """
 
 import importlib
-import logging
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from types import ModuleType
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 import schemas
-from jobs import model as models
-from jobs.gate import Counts, Gate, judge
-from jobs.lake import Lake, between, session
-from jobs.model import Model
+from jobs import sources
 from jobs.reads import Read
 from schemas import Table
-from schemas.raw import UNDATED
-
-log = logging.getLogger(__name__)
-
-REJECTS = schemas.table("raw.rejects")
-QUALITY = schemas.table("insight.quality")
 
 
 @dataclass(frozen=True)
@@ -41,11 +28,7 @@ class Night:
     source: str = "complete_journey"
     data: str = ""
     model_version: str | None = None
-    docs: str = "var/data_docs"
-
-
-class GateError(ValueError):
-    """A table rule broke: nothing of this table was published."""
+    docs: str = "var/data_docs"  # folder of Great Expectations' pages
 
 
 @dataclass(frozen=True)
@@ -78,129 +61,25 @@ def source_reader(source: str, table: Table) -> Callable[..., DataFrame] | None:
     return getattr(_source(source), table.name.split(".")[1], None)
 
 
-def _source(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"jobs.sources.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"jobs.sources.{name}":
-            raise
-        raise ValueError(f"no source is called {name!r}: --source names a module of jobs/sources") from error
-
-
 def lacking(name: str, night: Night) -> bool:
     """Whether ``name`` is a raw table that the night's source doesn't have."""
     job = Job.named(name)
     return job.reads_kind("source") and source_reader(night.source, job.table) is None
 
 
-def run(names: Sequence[str], night: Night) -> None:
-    """Makes the tables ``names`` in that order for one night.
-
-    Raises:
-        GateError: if a table rule broke; earlier tables of ``names`` are written, this and later ones are not.
-        ValueError: if an input is missing or malformed.
-    """
-    jobs = [Job.named(name) for name in names if not lacking(name, night)]
-    for name in names:
-        if lacking(name, night):
-            log.info("%s %s: source %s has none, skipped", night.day, name, night.source)
-    lake = Lake(session(), night.lake)
-    gate = Gate(night.docs)
-    quality: list[tuple] = []
+def _source(name: str) -> ModuleType:
     try:
-        with tempfile.TemporaryDirectory(prefix="model-") as folder:
-            # first of all, so that a night without a model is told so at once
-            asked = any(job.reads_kind("model") for job in jobs)
-            model = models.fetch(night.model_version, folder) if asked else None
-            for job in jobs:
-                _step(job, lake, gate, night, model, quality)
-    finally:
-        if quality:
-            _record(lake, night, quality)
-            gate.publish_docs()
+        module = importlib.import_module(f"jobs.sources.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"jobs.sources.{name}":
+            raise
+        raise ValueError(_unknown(name)) from error
+    if not hasattr(module, "events"):  # what the sources share, such as jobs/sources/files.py
+        raise ValueError(_unknown(name))
+    return module
 
 
-def _step(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple]) -> None:
-    started = time.monotonic()
-    table = job.table
-    incremental = job.reads_kind("new") or job.reads_kind("source")
-    after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
-    given = {name: _hand_in(read, job, lake, night, after, model) for name, read in job.reads.items()}
-    judged = judge(job.make(**given, day=night.day), table).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        counts = _count(judged, table, lake, night, after)
-        kept = judged.where(F.col("_rule").isNull()).select(*table.column_names)
-        verdict = gate.audit(kept, table, counts, night.day, night.run_id)
-        quality.extend(verdict.rows)
-        broken = list(verdict.broken)
-        if not broken and job.audit is not None:
-            broken = job.audit(kept, **{name: frame for name, frame in given.items() if name != "staged"})
-        _keep_rejects(judged, counts, lake, table, night, after)
-        if broken:
-            raise GateError(f"{table.name}, night {night.day}: " + "; ".join(broken))
-        about = {"day": night.day.isoformat(), "job": table.name, "run_id": night.run_id}
-        lake.replace(kept, table, between(table.night, after, night.day), about)
-    finally:
-        judged.unpersist()
-    log.info(
-        "%s %s: %d rows in, %d out, %d rejected, %.1f s",
-        night.day, table.name, counts.rows_in, counts.rows_kept, counts.rows_rejected, time.monotonic() - started,
-    )  # fmt: skip
-
-
-def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None, model: Model | None):
-    if read.kind == "source":
-        return source_reader(night.source, job.table)(lake.spark, night.data, after, night.day)
-    if read.kind == "model":
-        return model
-    table = schemas.table(read.table)
-    if read.kind == "before" and after is None:
-        return None
-    if read.optional and not lake.exists(table):
-        return None
-    first, last = {
-        "on": (night.day - timedelta(days=1), night.day),
-        "upto": (None, night.day),
-        "last": (night.day - timedelta(days=read.nights or 0), night.day),
-        "new": (after, night.day),
-        "before": (after - timedelta(days=read.nights) if after and read.nights else None, after),
-    }[read.kind]
-    return lake.read(table, first, last)
-
-
-def _count(judged: DataFrame, table: Table, lake: Lake, night: Night, after: date | None) -> Counts:
-    """Materialises the frame; one aggregate tells rows kept and rejected."""
-    rows = judged.groupBy((F.col("_rule").isNull()).alias("kept")).count().collect()
-    found = {row["kept"]: row["count"] for row in rows}
-    one_night = after == night.day - timedelta(days=1)
-    history = lake.counts(table, night.day - timedelta(days=8), night.day - timedelta(days=1)) if one_night else {}
-    kept, rejected = found.get(True, 0), found.get(False, 0)
-    return Counts(kept + rejected, kept, rejected, tuple(history.values()))
-
-
-def _keep_rejects(
-    judged: DataFrame, counts: Counts, lake: Lake, table: Table, night: Night, after: date | None
-) -> None:
-    """Replaces the night's rejects of this table; without any, now or before, there is nothing to write."""
-    nights = between("day", after, night.day)
-    where = f"`table` = '{table.name}' AND (({nights}) OR day = DATE'{UNDATED}')"
-    if not counts.rows_rejected and not (lake.exists(REJECTS) and lake.read(REJECTS).where(where).take(1)):
-        return
-    rejects = judged.where(F.col("_rule").isNotNull()).select(
-        F.coalesce(F.col(table.night), F.lit(UNDATED)).alias("day"),
-        F.lit(table.name).alias("table"),
-        F.col("_rule").alias("rule"),
-        F.col("_reason").alias("reason"),
-        F.col("_source").alias("source_row"),
-    )
-    about = {"day": night.day.isoformat(), "job": table.name, "run_id": night.run_id}
-    lake.replace(rejects, REJECTS, where, about)
-
-
-def _record(lake: Lake, night: Night, quality: list[tuple]) -> None:
-    """One commit for everything the session's gates found."""
-    frame = lake.spark.createDataFrame(quality, QUALITY.ddl)
-    tables = sorted({row[QUALITY.column_names.index("table")] for row in quality})
-    where = f"day = DATE'{night.day}' AND `table` IN ({', '.join(repr(name) for name in tables)})"
-    about = {"day": night.day.isoformat(), "job": QUALITY.name, "run_id": night.run_id}
-    lake.replace(frame, QUALITY, where, about)
+def _unknown(name: str) -> str:
+    modules = [module.name for module in pkgutil.iter_modules(sources.__path__)]
+    known = [name for name in modules if hasattr(importlib.import_module(f"jobs.sources.{name}"), "events")]
+    return f"no source is called {name!r}; there are {', '.join(sorted(known))}"

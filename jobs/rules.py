@@ -58,7 +58,8 @@ def repeating(frame: DataFrame, columns: list[str], rows: int) -> int:
     As many 64-bit hashes as rows prove that all keys differ, and they are far cheaper to compare than the keys. Only
     when there are fewer, for a repeated key or by chance, are the keys themselves counted.
     """
-    hashes = frame.select(F.xxhash64(*columns).alias("hash"))
+    # xxhash64 skips nulls: without saying where they stand, (a, null) and (null, a) would be one
+    hashes = frame.select(F.xxhash64(*columns, *(F.isnull(name) for name in columns)).alias("hash"))
     buckets = hashes.groupBy(F.pmod("hash", F.lit(rows // BUCKET + 1))).agg(F.collect_list("hash").alias("hashes"))
     distinct = buckets.agg(F.sum(F.size(F.array_distinct("hashes")))).first()[0] or 0
     if distinct == rows:

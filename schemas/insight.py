@@ -20,7 +20,6 @@ QUALITY = Table(
         Column("run_id", "string", "the run that checked", required=True),
     ),
     key=(),
-    partition=("day", "table"),
 )
 
 TABLES = (QUALITY,)

@@ -141,7 +141,7 @@ REJECTS = Table(
         Column("source_row", "string", "the row as JSON", required=True),
     ),
     key=(),
-    partition=("day", "table"),
+    partition=("table",),  # they are few: a folder a night would be a file for each handful
     reject_limit=1.0,
 )
 

@@ -4,7 +4,7 @@ Reads the lake through ``deltalake`` and Arrow, so that it opens in seconds with
 """
 
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,7 +53,9 @@ def summary(lake: str, day: date) -> dict:
     version = lists["model_version"][0].as_py()
     return {
         "day": day,
+        "day_before": day - timedelta(days=1),
         "lake": lake,
+        "docs": os.environ.get("NIGHT_DOCS", "var/data_docs"),
         "tables": [_table(lake, table, day) for table in schemas.TABLES.values()],
         "rejects": _counted(_rows(lake, "raw.rejects", day), ["table", "rule"]),
         "checks": _checks(_rows(lake, "insight.quality", day)),

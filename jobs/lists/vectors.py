@@ -12,10 +12,16 @@ from jobs.lists.blocks import Block, lists, parts, spread
 from jobs.lists.scorer import manifest, scorer
 from jobs.model import Model
 from jobs.ranking.topk import require_finite
+from jobs.reads import before, on
 from jobs.reads import model as version
-from jobs.reads import on
 
-READS = {"items": on("catalogue.items"), "histories": on("behaviour.histories"), "model": version()}
+READS = {
+    "items": on("catalogue.items"),
+    "histories": on("behaviour.histories"),
+    "model": version(),
+    "last_vectors": before("lists.vectors", nights=1, optional=True),
+    "last_items": before("catalogue.items", nights=1, optional=True),
+}
 
 SCHEMA = "id string, vector array<float>, purchase_vector array<float>"
 ARRAYS = ("item_ids", "times")
@@ -23,11 +29,30 @@ ITEMS_AT_ONCE = 256
 USERS_AT_ONCE = 32
 
 
-def vectors(items: DataFrame, histories: DataFrame, model: Model, *, day: date) -> DataFrame:
-    """One row an item that is on sale or in somebody's recent history, and one a user with a history of known items."""
+def vectors(
+    items: DataFrame,
+    histories: DataFrame,
+    model: Model,
+    last_vectors: DataFrame | None,
+    last_items: DataFrame | None,
+    *,
+    day: date,
+) -> DataFrame:
+    """One row an item that is on sale or in somebody's recent history, and one a user with a history of known items.
+
+    The language model reads a text once: an item whose text is last night's keeps last night's vector, if that is the
+    same model version's.
+    """
     histories = histories.select("user_id", *(_recent(name, manifest(model.path)["max_history"]) for name in ARRAYS))
-    # the language model runs once: its vectors go into the table and into the users' encoder
-    of_items = item_vectors(items, histories, model.path).localCheckpoint()
+    named = histories.select(F.explode("item_ids").alias("item_id")).distinct().withColumn("named", F.lit(True))
+    wanted = items.join(named, on="item_id", how="left").where("on_sale OR named").select("item_id", "text")
+    if last_vectors is None or last_items is None:
+        of_items = item_vectors(wanted, model.path)
+    else:
+        kept = _kept(wanted, last_vectors.where(F.col("model_version") == model.version), last_items)
+        others = wanted.join(kept, on=F.col("item_id") == F.col("id"), how="left_anti")
+        of_items = kept.unionByName(item_vectors(others, model.path))
+    of_items = of_items.localCheckpoint()  # into the table and into the users' encoder
     block = Block.pull(of_items.withColumnRenamed("id", "item_id"))
     night_end = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
     of_users = (
@@ -41,16 +66,21 @@ def vectors(items: DataFrame, histories: DataFrame, model: Model, *, day: date) 
     )
 
 
+def _kept(wanted: DataFrame, last_vectors: DataFrame, last_items: DataFrame) -> DataFrame:
+    """Last night's vectors of the wanted items whose text hasn't changed."""
+    unchanged = wanted.join(last_items.select("item_id", "text"), on=["item_id", "text"], how="left_semi")
+    of_items = last_vectors.where("kind = 'item'").select("id", "vector", "purchase_vector")
+    return of_items.join(unchanged, on=F.col("id") == F.col("item_id"), how="left_semi")
+
+
 def _recent(name: str, length: int) -> Column:
     """The last ``length`` entries of an array; slice gives nothing for a start before the first entry."""
     start = F.greatest(F.size(name) - length + 1, F.lit(1))
     return F.slice(name, start, length).alias(name)
 
 
-def item_vectors(items: DataFrame, histories: DataFrame, folder: str) -> DataFrame:
-    """Encodes the items on sale and those the histories name; an item of neither needs no vector."""
-    named = histories.select(F.explode("item_ids").alias("item_id")).distinct().withColumn("named", F.lit(True))
-    wanted = items.join(named, "item_id", how="left").where("on_sale OR named").select("item_id", "text")
+def item_vectors(wanted: DataFrame, folder: str) -> DataFrame:
+    """Encodes item_id and text to :data:`SCHEMA`."""
     # texts of like length share a batch, so little of it is padding; equal texts share one, so they are read once
     ordered = spread(wanted, "text").sortWithinPartitions(F.length("text"), "text", "item_id")
     return ordered.mapInArrow(item_encoder(folder), SCHEMA)

@@ -66,7 +66,7 @@ def test_from_an_export_to_lists_that_pass_and_a_rerun_gives_the_same_rows(shop,
 
     def night():
         # a checkpoint stands for the table that the next job reads
-        coded = vectors(catalogue, histories, model, day=shop.night).localCheckpoint()
+        coded = vectors(catalogue, histories, model, None, None, day=shop.night).localCheckpoint()
         offered = candidates(coded, catalogue, histories, users, log, day=shop.night).localCheckpoint()
         lists = staged(offered, coded, catalogue, histories, users, model, day=shop.night).localCheckpoint()
         return shop.contract(recommendations(lists, users, catalogue, day=shop.night), "lists.recommendations")

@@ -28,7 +28,7 @@ def made(shop, export):
         cy=[("vanished", 30)],
         dan=[("pear", 30), ("vanished", 31)],
     )
-    frame = vectors(items, histories, Model("7", "run", str(export)), day=shop.night)
+    frame = vectors(items, histories, Model("7", "run", str(export)), None, None, day=shop.night)
     return shop.contract(frame, "lists.vectors")
 
 
@@ -45,6 +45,27 @@ def test_items_on_sale_and_items_of_recent_histories_have_vectors(made, shop):
     }
     stamps = {(row["day"], row["model_version"]) for row in made.collect()}
     assert stamps == {(shop.night, "7")}
+
+
+@pytest.mark.parametrize(("version", "kept"), [("7", True), ("6", False)])
+def test_an_item_keeps_last_nights_vector_while_its_text_and_the_model_stay(shop, export, version, kept):
+    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [8, 8]) for name in ("apple", "bread", "gone")})
+    last_items = shop.items(shop.item("apple", "fruit"), shop.item("bread", "fruit"), shop.item("gone", "red"))
+    frame = vectors(
+        shop.items(shop.item("apple", "fruit"), shop.item("bread", "bakery"), shop.item("cake", "red")),
+        shop.histories(ann=[("apple", 31)]),
+        Model(version, "run", str(export)),
+        last_vectors,
+        last_items,
+        day=shop.night,
+    )
+    assert by_id(frame, "item") == {
+        "apple": ([9, 9, 9, 9], [8, 8]) if kept else ([1, 0, 0, 0.5], [1, 0]),
+        "bread": ([0, 1, 0, 0.25], [0, 1]),
+        "cake": ([0, 0, 1, 0], [0, 0]),
+    }
+    # ann's vector is made of the vectors that the table holds
+    assert by_id(frame, "user")["ann"][0][0] == (13.5 if kept else 1.5)
 
 
 def test_users_are_encoded_from_their_last_items_oldest_first_with_ages_at_the_nights_end(made):

@@ -1,0 +1,158 @@
+"""Runs jobs for one night: hand in what each reads, split off bad rows, audit, and replace the night.
+
+This is the only place with a clock, a session and a write; the jobs are pure functions.
+"""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+import schemas
+from jobs import model as models
+from jobs.gate import Counts, Gate, judge
+from jobs.lake import Lake, between, session
+from jobs.model import Model
+from jobs.night import Job, Night, lacking, source_reader
+from jobs.reads import Read
+from schemas import Table
+from schemas.raw import UNDATED
+
+log = logging.getLogger(__name__)
+
+REJECTS = schemas.table("raw.rejects")
+QUALITY = schemas.table("insight.quality")
+
+
+class GateError(ValueError):
+    """A table rule broke: nothing of this table was published."""
+
+
+def run(names: Sequence[str], night: Night) -> None:
+    """Makes the tables ``names`` in that order for one night.
+
+    Raises:
+        GateError: if a table rule broke; earlier tables of ``names`` are written, this and later ones are not.
+        ValueError: if an input is missing or malformed.
+    """
+    jobs = [Job.named(name) for name in names if not lacking(name, night)]
+    for name in names:
+        if lacking(name, night):
+            log.info("%s %s: source %s has none, skipped", night.day, name, night.source)
+    lake = Lake(session(), night.lake)
+    gate = Gate(night.docs)
+    quality: list[tuple] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="model-") as folder:
+            # first of all, so that a night without a model is told so at once
+            asked = any(job.reads_kind("model") for job in jobs)
+            model = models.fetch(night.model_version, folder) if asked else None
+            for job in jobs:
+                _step(job, lake, gate, night, model, quality)
+    finally:
+        if quality:
+            _record(lake, night, quality)
+            gate.publish_docs()
+
+
+def _step(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple]) -> None:
+    started = time.monotonic()
+    table = job.table
+    log.info("%s %s", night.day, table.name)
+    incremental = job.reads_kind("new") or job.reads_kind("source")
+    after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
+    given = {name: _hand_in(read, job, lake, night, after, model) for name, read in job.reads.items()}
+    made, rows_in = _counted(job.make(**given, day=night.day))
+    with lake.staged(judge(made, table), table) as judged:
+        kept = judged.where(F.col("_rule").isNull()).select(*table.column_names)
+        counts = _count(rows_in(), judged, table, lake, night, after)
+        verdict = gate.audit(kept, table, counts, night.day, night.run_id)
+        quality.extend(verdict.rows)
+        broken = list(verdict.broken)
+        if not broken and job.audit is not None:
+            broken = job.audit(kept, **{name: frame for name, frame in given.items() if name != "staged"})
+        _keep_rejects(judged, counts, lake, table, night, after)
+        if broken:
+            raise GateError(f"{table.name}, night {night.day}: " + "; ".join(broken))
+        seconds = round(time.monotonic() - started, 1)
+        about = _signature(table, night) | {"rows_in": counts.rows_in, "seconds_to_commit": seconds}
+        lake.replace(kept, table, between(table.night, after, night.day), about)
+    log.info(
+        "%s %s: %d rows in, %d out, %d rejected, %.1f s",
+        night.day, table.name, counts.rows_in, counts.rows_kept, counts.rows_rejected, time.monotonic() - started,
+    )  # fmt: skip
+
+
+def _counted(frame: DataFrame) -> tuple[DataFrame, Callable[[], int]]:
+    """The job's frame, and a function that says how many rows it had once it was read.
+
+    Counted before anything is split off, so that kept + rejected = in is a finding and not a definition.
+    """
+    rows = Observation()
+    return frame.observe(rows, F.count(F.lit(1)).alias("in")), lambda: rows.get["in"]
+
+
+def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None, model: Model | None):
+    if read.kind == "source":
+        return source_reader(night.source, job.table)(lake.spark, night.data, after, night.day)
+    if read.kind == "model":
+        return model
+    table = schemas.table(read.table)
+    if read.kind == "before" and after is None:
+        return None
+    if read.optional and not lake.exists(table):
+        return None
+    first, last = {
+        "on": (night.day - timedelta(days=1), night.day),
+        "upto": (None, night.day),
+        "last": (night.day - timedelta(days=read.nights or 0), night.day),
+        "new": (after, night.day),
+        "before": (after - timedelta(days=read.nights) if after and read.nights else None, after),
+    }[read.kind]
+    return lake.read(table, first, last)
+
+
+def _count(rows_in: int, judged: DataFrame, table: Table, lake: Lake, night: Night, after: date | None) -> Counts:
+    rejected, undated = judged.agg(
+        F.count("_rule"), F.count_if(F.col("_rule").isNotNull() & F.col(table.night).isNull())
+    ).first()
+    kept = judged.where(F.col("_rule").isNull()).count()
+    one_night = after == night.day - timedelta(days=1)
+    history = lake.counts(table, night.day - timedelta(days=8), night.day - timedelta(days=1)) if one_night else {}
+    # rows without a day come again every night; they weighed on the first
+    return Counts(rows_in, kept, rejected, tuple(history.values()), repeated=0 if after is None else undated)
+
+
+def _keep_rejects(
+    judged: DataFrame, counts: Counts, lake: Lake, table: Table, night: Night, after: date | None
+) -> None:
+    """Replaces the night's rejects of this table; without any, now or before, there is nothing to write."""
+    nights = between("day", after, night.day)
+    where = f"`table` = '{table.name}' AND (({nights}) OR day = DATE'{UNDATED}')"
+    if not counts.rows_rejected and not (lake.exists(REJECTS) and lake.read(REJECTS).where(where).take(1)):
+        return
+    rejects = judged.where(F.col("_rule").isNotNull()).select(
+        F.coalesce(F.col(table.night), F.lit(UNDATED)).alias("day"),
+        F.lit(table.name).alias("table"),
+        F.col("_rule").alias("rule"),
+        F.col("_reason").alias("reason"),
+        F.col("_source").alias("source_row"),
+    )
+    lake.replace(rejects, REJECTS, where, _signature(table, night))
+
+
+def _record(lake: Lake, night: Night, quality: list[tuple]) -> None:
+    """One commit for everything the session's gates found."""
+    frame = lake.spark.createDataFrame(quality, QUALITY.ddl)
+    tables = sorted({row[QUALITY.column_names.index("table")] for row in quality})
+    where = f"day = DATE'{night.day}' AND `table` IN ({', '.join(repr(name) for name in tables)})"
+    lake.replace(frame, QUALITY, where, _signature(QUALITY, night))
+
+
+def _signature(table: Table, night: Night) -> dict:
+    """What a commit says of itself: the check after the task looks for day and run."""
+    return {"day": night.day.isoformat(), "job": table.name, "run_id": night.run_id}
