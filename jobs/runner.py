@@ -9,13 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 import schemas
 from jobs import model as models
+from jobs.faults import understood
 from jobs.gate import Counts, Gate, judge
 from jobs.lake import Lake, between, session
+from jobs.lists.scorer import send
 from jobs.model import Model
 from jobs.night import Job, Night, lacking, source_reader
 from jobs.reads import Read
@@ -51,12 +55,24 @@ def run(names: Sequence[str], night: Night) -> None:
             # first of all, so that a night without a model is told so at once
             asked = any(job.reads_kind("model") for job in jobs)
             model = models.fetch(night.model_version, folder) if asked else None
+            if model is not None:
+                send(lake.spark, model.path)
             for job in jobs:
-                _step(job, lake, gate, night, model, quality)
-    finally:
-        if quality:
-            _record(lake, night, quality)
-            gate.publish_docs()
+                _explained(job, lake, gate, night, model, quality)
+    except Exception:
+        try:
+            _record(lake, night, gate, quality)
+        except Exception as error:  # the disk may be full: the night's own error is the one to read
+            log.warning("insight.quality of %s could not be written: %s", night.day, str(error).split("\n")[0])
+        raise
+    _record(lake, night, gate, quality)
+
+
+def _explained(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple]) -> None:
+    try:
+        _step(job, lake, gate, night, model, quality)
+    except (PySparkException, Py4JJavaError) as error:
+        raise understood(error, job.table, night.lake) or error from error
 
 
 def _step(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple]) -> None:
@@ -145,12 +161,15 @@ def _keep_rejects(
     lake.replace(rejects, REJECTS, where, _signature(table, night))
 
 
-def _record(lake: Lake, night: Night, quality: list[tuple]) -> None:
-    """One commit for everything the session's gates found."""
+def _record(lake: Lake, night: Night, gate: Gate, quality: list[tuple]) -> None:
+    """One commit, and the pages, for everything the session's gates found."""
+    if not quality:
+        return
     frame = lake.spark.createDataFrame(quality, QUALITY.ddl)
     tables = sorted({row[QUALITY.column_names.index("table")] for row in quality})
     where = f"day = DATE'{night.day}' AND `table` IN ({', '.join(repr(name) for name in tables)})"
     lake.replace(frame, QUALITY, where, _signature(QUALITY, night))
+    gate.publish_docs()
 
 
 def _signature(table: Table, night: Night) -> dict:
