@@ -124,8 +124,8 @@ class Lake:
         written even where an executor is lost in between.
         """
         where = f"{self.uri.rstrip('/')}/_staged/{table.name}"
-        frame.write.mode("overwrite").parquet(where)
         try:
+            frame.write.mode("overwrite").parquet(where)
             yield self.spark.read.schema(frame.schema).parquet(where)
         finally:
             folder = self.spark._jvm.org.apache.hadoop.fs.Path(where)

@@ -133,10 +133,10 @@ def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None,
 
 
 def _count(rows_in: int, judged: DataFrame, table: Table, lake: Lake, night: Night, after: date | None) -> Counts:
-    rejected, undated = judged.agg(
-        F.count("_rule"), F.count_if(F.col("_rule").isNotNull() & F.col(table.night).isNull())
+    bad = F.col("_rule").isNotNull()
+    kept, rejected, undated = judged.agg(
+        F.count_if(~bad), F.count_if(bad), F.count_if(bad & F.col(table.night).isNull())
     ).first()
-    kept = judged.where(F.col("_rule").isNull()).count()
     one_night = after == night.day - timedelta(days=1)
     history = lake.counts(table, night.day - timedelta(days=8), night.day - timedelta(days=1)) if one_night else {}
     # rows without a day come again every night; they weighed on the first

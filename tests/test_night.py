@@ -106,7 +106,7 @@ def rows(lake, name, **nights):
 
 
 def test_history_at_once_and_then_a_backfill_equal_nights_one_by_one(night, spark):
-    days = [LAST - timedelta(days=2), LAST - timedelta(days=1), LAST]
+    days = [LAST - timedelta(days=1), LAST]
     for day in days:
         run(ROOMS, night(day, "one by one"))
     run(ROOMS, night(LAST, "at once"))
