@@ -1,7 +1,7 @@
 """The exported model of one version, as the list jobs use it: torch.export programs and a tokenizer, no training code.
 
 It runs inside Spark's Python workers. Spark sets their ``OMP_NUM_THREADS`` to ``spark.task.cpus``: one thread a task,
-so tasks don't fight for cores. The export folder must lie under the same path on every executor.
+so tasks don't fight for cores.
 """
 
 import json
