@@ -18,7 +18,7 @@ import schemas
 from jobs import model as models
 from jobs.faults import understood
 from jobs.gate import Counts, Gate, judge
-from jobs.lake import Lake, between, session
+from jobs.lake import Lake, Staged, between, session
 from jobs.lists.scorer import send
 from jobs.model import Model
 from jobs.night import Job, Night, lacking, source_reader
@@ -83,20 +83,19 @@ def _step(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, q
     after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
     given = {name: _hand_in(read, job, lake, night, after, model) for name, read in job.reads.items()}
     made, rows_in = _counted(job.make(**given, day=night.day))
-    with lake.staged(judge(made, table), table) as judged:
-        kept = judged.where(F.col("_rule").isNull()).select(*table.column_names)
-        counts = _count(rows_in(), judged, table, lake, night, after)
-        verdict = gate.audit(kept, table, counts, night.day, night.run_id)
+    with lake.staged(judge(made, table), table) as staged:
+        counts = _count(rows_in(), staged, lake, night, after)
+        verdict = gate.audit(staged.kept, table, counts, night.day, night.run_id)
         quality.extend(verdict.rows)
         broken = list(verdict.broken)
         if not broken and job.audit is not None:
-            broken = job.audit(kept, **{name: frame for name, frame in given.items() if name != "staged"})
-        _keep_rejects(judged, counts, lake, table, night, after)
+            broken = job.audit(staged.kept, **{name: frame for name, frame in given.items() if name != "staged"})
+        _keep_rejects(staged, counts, lake, night, after)
         if broken:
             raise GateError(f"{table.name}, night {night.day}: " + "; ".join(broken))
         seconds = round(time.monotonic() - started, 1)
         about = _signature(table, night) | {"rows_in": counts.rows_in, "seconds_to_commit": seconds}
-        lake.replace(kept, table, between(table.night, after, night.day), about)
+        staged.publish(after, night.day, about)
     log.info(
         "%s %s: %d rows in, %d out, %d rejected, %.1f s",
         night.day, table.name, counts.rows_in, counts.rows_kept, counts.rows_rejected, time.monotonic() - started,
@@ -132,26 +131,23 @@ def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None,
     return lake.read(table, first, last)
 
 
-def _count(rows_in: int, judged: DataFrame, table: Table, lake: Lake, night: Night, after: date | None) -> Counts:
-    bad = F.col("_rule").isNotNull()
-    kept, rejected, undated = judged.agg(
-        F.count_if(~bad), F.count_if(bad), F.count_if(bad & F.col(table.night).isNull())
-    ).first()
+def _count(rows_in: int, staged: Staged, lake: Lake, night: Night, after: date | None) -> Counts:
+    table = staged.table
     one_night = after == night.day - timedelta(days=1)
     history = lake.counts(table, night.day - timedelta(days=8), night.day - timedelta(days=1)) if one_night else {}
     # rows without a day come again every night; they weighed on the first
-    return Counts(rows_in, kept, rejected, tuple(history.values()), repeated=0 if after is None else undated)
+    repeated = 0 if after is None else staged.count(kept=False, undated=True)
+    return Counts(rows_in, staged.count(kept=True), staged.count(kept=False), tuple(history.values()), repeated)
 
 
-def _keep_rejects(
-    judged: DataFrame, counts: Counts, lake: Lake, table: Table, night: Night, after: date | None
-) -> None:
+def _keep_rejects(staged: Staged, counts: Counts, lake: Lake, night: Night, after: date | None) -> None:
     """Replaces the night's rejects of this table; without any, now or before, there is nothing to write."""
+    table = staged.table
     nights = between("day", after, night.day)
     where = f"`table` = '{table.name}' AND (({nights}) OR day = DATE'{UNDATED}')"
     if not counts.rows_rejected and not (lake.exists(REJECTS) and lake.read(REJECTS).where(where).take(1)):
         return
-    rejects = judged.where(F.col("_rule").isNotNull()).select(
+    rejects = staged.rejected.select(
         F.coalesce(F.col(table.night), F.lit(UNDATED)).alias("day"),
         F.lit(table.name).alias("table"),
         F.col("_rule").alias("rule"),

@@ -33,6 +33,7 @@ LOG = Table(
     ),
     key=("event_id",),
     night="arrived",
+    partition=("arrived",),
     least_share=0.2,
 )
 

@@ -35,7 +35,7 @@ class Table:
         doc: one sentence for the analyst.
         columns: in the order of the table.
         key: columns whose values together are unique within a night.
-        partition: the columns the folders are split by.
+        partition: the columns the folders are split by; a job's table is split by its night first.
         night: the column that holds the night which wrote the row; a rerun of that night replaces exactly those rows.
         reject_limit: largest share of a night's rows that may break row rules before the night stops.
         least_share: a night's rows must reach this share of the median of the seven nights before; 0 asks nothing.

@@ -106,12 +106,12 @@ def rows(lake, name, **nights):
 
 
 def test_history_at_once_and_then_a_backfill_equal_nights_one_by_one(night, spark):
-    days = [LAST - timedelta(days=1), LAST]
-    for day in days:
-        run(ROOMS, night(day, "one by one"))
+    early = [name for name in ROOMS if not name.startswith("lists.")]  # lists read their own night only
+    run(early, night(LAST - timedelta(days=1), "one by one"))
+    run(ROOMS, night(LAST, "one by one"))
+    run(early, night(LAST, "at once"))
+    run(early, night(LAST - timedelta(days=1), "at once"))
     run(ROOMS, night(LAST, "at once"))
-    for day in days:
-        run(ROOMS, night(day, "at once"))
     one_by_one, at_once = (Lake(spark, night(LAST, name).lake) for name in ("one by one", "at once"))
     for name in [*ROOMS, "raw.rejects"]:
         expected = rows(one_by_one, name)
