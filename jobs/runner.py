@@ -108,7 +108,15 @@ def _counted(frame: DataFrame) -> tuple[DataFrame, Callable[[], int]]:
     Counted before anything is split off, so that kept + rejected = in is a finding and not a definition.
     """
     rows = Observation()
-    return frame.observe(rows, F.count(F.lit(1)).alias("in")), lambda: rows.get["in"]
+
+    def count() -> int:
+        try:
+            return rows.get["in"]
+        except Py4JJavaError:
+            # Spark saw while planning that there is no row, and left the count out; were it wrong, the gate would stop
+            return 0
+
+    return frame.observe(rows, F.count(F.lit(1)).alias("in")), count
 
 
 def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None, model: Model | None):
