@@ -25,6 +25,7 @@ from jobs.profiles.users import users
 from jobs.raw.events import events
 from jobs.runner import run as run_night
 from jobs.sources import folder
+from jobs.staging import stage
 
 ROWS, QUICK_ROWS = 10_000_000, 200_000
 TURNS, QUICK_TURNS = 3, 1
@@ -92,7 +93,7 @@ def _measured(name: str, make: Callable[[], DataFrame], night: Night, plain: Lak
         frame = make()
         good = frame.where("_rule IS NULL") if "_rule" in frame.columns else frame
         unjudged = good.select(*table.column_names, *(F.lit(None).cast("string").alias(name) for name in JUDGED))
-        with plain.staged(unjudged, table) as staged:
+        with stage(unjudged, table, plain) as staged:
             staged.publish(None, night.day, {"job": name})
 
     ways = {"without": without, "with": lambda: run_night([name], night)}

@@ -1,4 +1,4 @@
-"""The lake: the only place that starts Spark, reads Delta tables and writes them.
+"""The lake: starts Spark, reads Delta tables, and writes the runner's own; ``jobs.staging`` writes what jobs make.
 
 A table is a Delta folder ``<lake>/<room>/<table>``. Every write replaces the rows of one night (the first night: of all
 nights up to it) in one commit, so that a rerun gives the same table and a reader never sees half a night.
@@ -8,25 +8,16 @@ import json
 import os
 import shutil
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from uuid import uuid4
 
 import pyarrow as pa
-from deltalake import DeltaTable, Schema
+from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
-from deltalake.transaction import AddAction, CommitProperties, RemoveAction
-from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, StructField, StructType
+from pyspark.sql import DataFrame, SparkSession
 
 from schemas import Table
-
-KEPT = "kept"  # whether a staged row goes on; names a folder, so without the underscore that would hide it from VACUUM
 
 # spelled-out literals of this length are keys, never data: kept out of plans and event logs
 SECRETS = r"(?i)X'[0-9a-f]{64,}'|0x[0-9a-f]{64,}|\[[0-9a-f]{2}( [0-9a-f]{2}){31,}\]"
@@ -127,35 +118,6 @@ class Lake:
                 rows[night] = rows.get(night, 0) + file["num_records"]
         return rows
 
-    @contextmanager
-    def staged(self, frame: DataFrame, table: Table) -> Iterator["Staged"]:
-        """Writes a judged ``frame`` once, into files of the table's folder that no commit names yet.
-
-        What was audited is what is published, byte for byte. Files that are not published are gone at the end.
-        """
-        folder = f"night-{uuid4().hex}"
-        where = f"{self.path(table)}/{folder}"
-        published = False
-        try:
-            (
-                # one file a folder, unless it is large, and many small folders a task
-                frame.withColumn(KEPT, F.col("_rule").isNull())
-                .hint("rebalance", KEPT, *table.partition)
-                .write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
-                .partitionBy(KEPT, *table.partition)
-                .parquet(where)
-            )
-            schema = StructType([*frame.schema, StructField(KEPT, BooleanType())])
-            rows = self.spark.read.schema(schema).parquet(where)
-            yield Staged(self, table, folder, rows, _files(rows, table))
-            published = True
-        finally:
-            self._remove(f"{where}/{KEPT}=false" if published else where)
-
-    def _remove(self, where: str) -> None:
-        folder = self.spark._jvm.org.apache.hadoop.fs.Path(where)
-        folder.getFileSystem(self.spark._jsc.hadoopConfiguration()).delete(folder, True)
-
     def replace(self, frame: DataFrame, table: Table, where: str, about: dict) -> None:
         """Puts ``frame`` in the place of the rows that meet ``where``, in one commit signed with ``about``."""
         (
@@ -169,74 +131,6 @@ class Lake:
             .partitionBy(*table.partition)
             .save(self.path(table))
         )
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A night's rows in files that no commit names yet: ``rows`` as they were judged, ``files`` they lie in."""
-
-    lake: Lake
-    table: Table
-    folder: str
-    rows: DataFrame
-    files: list[Row]
-
-    @property
-    def kept(self) -> DataFrame:
-        """The rows that broke no row rule, in the contract's columns."""
-        return self.rows.where(F.col(KEPT)).select(*self.table.column_names)
-
-    @property
-    def rejected(self) -> DataFrame:
-        """The others, with ``_rule``, ``_reason`` and ``_source``."""
-        return self.rows.where(~F.col(KEPT))
-
-    def count(self, kept: bool, *, undated: bool = False) -> int:
-        """Rows kept or rejected; with ``undated``, those of them without a night."""
-        chosen = (file for file in self.files if file[KEPT] == kept)
-        return sum(file["rows"] for file in chosen if not undated or file[self.table.night] is None)
-
-    def publish(self, after: date | None, day: date, about: dict) -> None:
-        """Puts the kept rows in the place of the nights in (after, day], in one commit signed with ``about``.
-
-        Raises:
-            ValueError: if a row belongs to another night.
-        """
-        name, night = self.table.name, self.table.night
-        files = [file for file in self.files if file[KEPT]]
-        for file in files:
-            if file[night] > day or (after is not None and file[night] <= after):
-                raise ValueError(f"{name}: {night} is {file[night]} in rows of the nights after {after} up to {day}")
-        schema = Schema.from_json(StructType.fromDDL(self.table.ddl).json())
-        partition = list(self.table.partition)
-        delta = DeltaTable.create(self.lake.path(self.table), schema, mode="ignore", partition_by=partition)
-        old = [
-            RemoveAction(file["path"], True, int(time.time() * 1000), file["size_bytes"], _texts(file["partition"]))
-            for file in pa.table(delta.get_add_actions()).to_pylist()
-            if file["partition"][night] <= day and (after is None or file["partition"][night] > after)
-        ]
-        properties = CommitProperties(custom_metadata={"userMetadata": json.dumps(about)})
-        delta.create_write_transaction(
-            [*map(self._action, files), *old], "append", schema, partition, commit_properties=properties
-        )
-
-    def _action(self, file: Row) -> AddAction:
-        inside = file["file_path"].split(f"/{self.folder}/", 1)[1]
-        values = _texts({name: file[name] for name in self.table.partition})
-        modified = int(file["file_modification_time"].timestamp() * 1000)
-        stats = json.dumps({"numRecords": file["rows"]})
-        return AddAction(f"{self.folder}/{inside}", file["file_size"], values, modified, True, stats)
-
-
-def _files(rows: DataFrame, table: Table) -> list[Row]:
-    told = ("file_path", "file_size", "file_modification_time")
-    by = [F.col(f"_metadata.{name}").alias(name) for name in told]
-    return rows.groupBy(*by, KEPT, *table.partition).agg(F.count(F.lit(1)).alias("rows")).collect()
-
-
-def _texts(partition: dict) -> dict[str, str | None]:
-    """Partition values as Delta's log has them."""
-    return {name: None if value is None else str(value) for name, value in partition.items()}
 
 
 def path(uri: str, table: Table) -> str:

@@ -18,11 +18,12 @@ import schemas
 from jobs import model as models
 from jobs.faults import understood
 from jobs.gate import Counts, Gate, judge
-from jobs.lake import Lake, Staged, between, session
+from jobs.lake import Lake, between, session
 from jobs.lists.scorer import send
 from jobs.model import Model
 from jobs.night import Job, Night, lacking, source_reader
 from jobs.reads import Read
+from jobs.staging import Staged, stage
 from schemas import Table
 from schemas.raw import UNDATED
 
@@ -83,7 +84,7 @@ def _step(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, q
     after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
     given = {name: _hand_in(read, job, lake, night, after, model) for name, read in job.reads.items()}
     made, rows_in = _counted(job.make(**given, day=night.day))
-    with lake.staged(judge(made, table), table) as staged:
+    with stage(judge(made, table), table, lake) as staged:
         counts = _count(rows_in(), staged, lake, night, after)
         verdict = gate.audit(staged.kept, table, counts, night.day, night.run_id)
         quality.extend(verdict.rows)

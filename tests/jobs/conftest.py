@@ -1,4 +1,6 @@
-"""Small frames of the lake's tables."""
+"""Small frames of the lake's tables, and a small table in a lake."""
+
+from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
@@ -6,6 +8,11 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 import schemas
+from jobs.lake import Lake
+from jobs.staging import stage
+
+USERS = schemas.table("raw.users")
+FIRST, SECOND = date(2024, 5, 1), date(2024, 5, 2)
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +24,24 @@ def frame(spark):
         return spark.createDataFrame(pa.Table.from_pylist(list(rows), to_arrow_schema(schema, timezone="UTC")), schema)
 
     return make
+
+
+@pytest.fixture
+def lake(spark, tmp_path):
+    return Lake(spark, str(tmp_path))
+
+
+def people(spark, day, *names):
+    return spark.createDataFrame([(day, name, {"age": "35-44"}) for name in names], USERS.ddl)
+
+
+def put(lake, frame, day, run_id="run", table=USERS):
+    """Publishes rows that break no rule, signed as the runner does."""
+    about = {"day": day.isoformat(), "job": table.name, "run_id": run_id}
+    judged = frame.selectExpr("*", *(f"CAST(null AS STRING) AS {name}" for name in ("_rule", "_reason", "_source")))
+    with stage(judged, table, lake) as staged:
+        staged.publish(day - timedelta(days=1), day, about)
+
+
+def names(lake, **nights):
+    return sorted(row["user_id"] for row in lake.read(USERS, **nights).collect())
