@@ -37,6 +37,7 @@ def items(log: DataFrame, items: DataFrame, *, day: date) -> DataFrame:
     known = (
         _described(items)
         .join(_figures(log, day), on="item_id", how="left")
+        .join(_recent_price(log, day), on="item_id", how="left")
         .join(_price_history(log, day), on="item_id", how="left")
     )
     still_sold = F.col("last_sold") > F.lit(day - timedelta(days=STILL_SOLD))
@@ -108,10 +109,15 @@ def _figures(log: DataFrame, day: date) -> DataFrame:
             F.sum(F.when(bought, decay.cast("decimal(18,12)"))).cast("double").alias("popularity"),
             F.min("day").alias("first_seen"),
             F.max(F.when(bought, F.col("day"))).alias("last_sold"),
-            F.median(F.when(recent & priced, F.col("unit_price"))).alias("recent_price"),
             F.max(F.when(priced, F.struct("ts", "event_id", "unit_price")))["unit_price"].alias("last_price"),
         )
     )
+
+
+def _recent_price(log: DataFrame, day: date) -> DataFrame:
+    """Per item, the median price of a unit over the last 28 days. Apart, for a median of every line costs a sort."""
+    sold = _priced(log).where(F.col("day") > F.lit(day - timedelta(days=RECENT)))
+    return sold.groupBy("item_id").agg(F.median("unit_price").alias("recent_price"))
 
 
 def _price_history(log: DataFrame, day: date) -> DataFrame:
@@ -119,10 +125,14 @@ def _price_history(log: DataFrame, day: date) -> DataFrame:
     week = F.to_date(F.date_trunc("week", "day"))
     first = day - timedelta(days=day.weekday(), weeks=WEEKS - 1)
     return (
-        log.where("event_type = 'purchase' AND item_id IS NOT NULL AND unit_price > 0")
+        _priced(log)
         .where(F.col("day") >= F.lit(first))
         .groupBy("item_id", week.alias("week"))
         .agg(F.median("unit_price").alias("price"))
         .groupBy("item_id")
         .agg(F.sort_array(F.collect_list(F.struct(F.col("week").alias("day"), "price"))).alias("price_history"))
     )
+
+
+def _priced(log: DataFrame) -> DataFrame:
+    return log.where("event_type = 'purchase' AND item_id IS NOT NULL AND unit_price > 0")

@@ -117,38 +117,42 @@ def _bought(log: DataFrame, items: DataFrame, day: date) -> DataFrame:
 
 
 def _tastes(lines: DataFrame, items: DataFrame) -> DataFrame:
-    """Per buyer: favourite categories and brands, variety and price level."""
-    categories, brands = _shares(lines, "category"), _shares(lines, "brand")
-    level = lines.groupBy("user_id").agg(F.avg("price_rank").cast("double").alias("price_level"))
-    kinds = items.where(F.col("category") != UNKNOWN).agg(F.count_distinct("category").alias("kinds"))
-    terms = F.transform("shares", lambda one: -one["share"] * F.ln(one["share"]))
-    entropy = F.aggregate(terms, F.lit(0.0), lambda total, term: total + term)
-    return (
-        level.join(categories.crossJoin(F.broadcast(kinds)), on="user_id", how="left")
-        .withColumn("variety", F.when(F.col("kinds") > 1, F.least(entropy / F.ln("kinds"), F.lit(1.0))))
-        .withColumn("categories", _largest("shares"))
-        .drop("shares")
-        .join(brands, on="user_id", how="left")
-        .withColumn("brands", _largest("shares"))
+    """Per buyer: favourite categories and brands, variety and price level, in one pass over the lines."""
+    nothing = F.lit(None).cast("decimal(18,12)")
+    both = F.array(
+        F.struct(F.lit("category").alias("kind"), F.col("category").alias("name"), "price_rank"),
+        F.struct(F.lit("brand").alias("kind"), F.col("brand").alias("name"), nothing.alias("price_rank")),
     )
-
-
-def _shares(lines: DataFrame, name: str) -> DataFrame:
-    """Per user ``shares``: each value of ``name`` with its share of the weight, largest first, ties by name."""
     weights = (
-        lines.where(F.col(name).isNotNull())
-        .groupBy("user_id", F.col(name).alias("name"))
-        .agg(F.sum("weight").alias("weight"))
-        .where("weight > 0")
+        lines.select("user_id", "weight", F.inline(both))
+        .where("name IS NOT NULL")
+        .groupBy("user_id", "kind", "name")
+        .agg(F.sum("weight").alias("weight"), F.sum("price_rank").alias("ranks"), F.count("price_rank").alias("ranked"))
     )
-    ranked = weights.groupBy("user_id").agg(
-        F.sort_array(F.collect_list(F.struct((-F.col("weight")).alias("minus"), "name"))).alias("ranked"),
-        F.sum("weight").cast("double").alias("total"),
+    by_user = weights.groupBy("user_id").agg(
+        F.try_divide(F.sum("ranks").cast("double"), F.sum("ranked")).alias("price_level"),
+        _shares("category").alias("categories"),
+        _shares("brand").alias("brands"),
     )
-    share = F.transform(
-        "ranked", lambda one: F.struct(one["name"], (-one["minus"].cast("double") / F.col("total")).alias("share"))
+    kinds = items.where(F.col("category") != UNKNOWN).agg(F.count_distinct("category").alias("kinds"))
+    terms = F.transform("categories", lambda one: -one["share"] * F.ln(one["share"]))
+    entropy = F.aggregate(terms, F.lit(0.0), lambda total, term: total + term)
+    known = (F.col("kinds") > 1) & (F.size("categories") > 0)
+    return by_user.crossJoin(F.broadcast(kinds)).select(
+        "user_id",
+        "price_level",
+        _largest("categories").alias("categories"),
+        _largest("brands").alias("brands"),
+        F.when(known, F.least(entropy / F.ln("kinds"), F.lit(1.0))).alias("variety"),
     )
-    return ranked.select("user_id", share.alias("shares"))
+
+
+def _shares(kind: str) -> Column:
+    """Of a user's rows: each name of ``kind`` with its share of the weight, largest first, ties by name."""
+    mine = (F.col("kind") == kind) & (F.col("weight") > 0)
+    total = F.sum(F.when(mine, F.col("weight"))).cast("double")
+    ranked = F.sort_array(F.collect_list(F.when(mine, F.struct((-F.col("weight")).alias("minus"), "name"))))
+    return F.transform(ranked, lambda one: F.struct(one["name"], (-one["minus"].cast("double") / total).alias("share")))
 
 
 def _largest(shares: str) -> Column:
