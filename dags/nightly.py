@@ -3,8 +3,8 @@
 From what the shop's source delivered on one day to audited lists in `lists.recommendations`. Each Spark task
 makes the tables of a room (see `schemas/`) in one session, and is done only when the lake holds its commits.
 
-    raw > behaviour > catalogue_and_profiles > champion -------------------> lists > page
-                                                  \\ untrained > train > judge /
+    raw > behaviour_to_profiles > champion -------------------> lists > page
+                                        \\ untrained > train > judge /
 
 **Which night.** The run's logical date. The schedule's data interval is [day, day + 1) UTC, so day's night starts when
 day is over. By hand: `airflow dags test nightly 2017-12-31`, or the button in the UI with that logical date.
@@ -19,7 +19,7 @@ times; an input that no retry mends fails at once. Always clear a task with all 
 | failed task | look at | then |
 |---|---|---|
 | raw | the file or column its log names; the day in `insight.quality`, `raw.rejects` | deliver again, clear it |
-| behaviour, catalogue_and_profiles | `insight.quality` of the day: what broke, and by how much | clear from its cause |
+| behaviour_to_profiles | `insight.quality` of the day: what broke, and by how much | clear from its cause |
 | champion | whether MLflow answers at MLFLOW_TRACKING_URI | clear it |
 | train, judge | the MLflow run; a killed training goes on from its last checkpoint | clear `train` |
 | lists | the verdict on `lists.staged` in `insight.quality`; yesterday's lists stay | clear it |
@@ -54,9 +54,10 @@ with DAG(
     tags=["night"],
 ):
     raw = SparkTables(task_id="raw", tables=room("raw"))
-    behaviour = SparkTables(task_id="behaviour", tables=room("behaviour"))
-    # two small rooms share a session: starting one more would take longer than either
-    profiles = SparkTables(task_id="catalogue_and_profiles", tables=room("catalogue") + room("profiles"))
+    # what follows from the raw tables shares a session: to start another takes longer than most of its tables
+    profiles = SparkTables(
+        task_id="behaviour_to_profiles", tables=room("behaviour") + room("catalogue") + room("profiles")
+    )
     champion = answer("champion", "python -m training champion")
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
@@ -79,5 +80,5 @@ with DAG(
         f" && python -m jobs page --day {DAY} --lake '{LAKE}'",
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    chain(raw, behaviour, profiles, champion, untrained(champion.output), train, judge, lists, page)
+    chain(raw, profiles, champion, untrained(champion.output), train, judge, lists, page)
     chain(champion, lists)

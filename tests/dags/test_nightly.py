@@ -10,7 +10,7 @@ from airflow.timetables.base import DataInterval
 
 import schemas
 
-SPARK = ["raw", "behaviour", "catalogue_and_profiles", "lists"]
+SPARK = ["raw", "behaviour_to_profiles", "lists"]
 
 
 def intervals(dag, first: date, last: date) -> list[tuple[datetime, DataInterval, datetime]]:
@@ -27,9 +27,8 @@ def test_the_folder_holds_two_dags_and_both_load(bag):
 
 def test_the_order_of_the_night(nightly):
     assert {task.task_id: task.downstream_task_ids for task in nightly.tasks} == {
-        "raw": {"behaviour"},
-        "behaviour": {"catalogue_and_profiles"},
-        "catalogue_and_profiles": {"champion"},
+        "raw": {"behaviour_to_profiles"},
+        "behaviour_to_profiles": {"champion"},
         "champion": {"untrained", "lists"},
         "untrained": {"train"},
         "train": {"judge"},

@@ -94,3 +94,12 @@ def test_a_night_of_an_unknown_source_fails_at_once_through_the_real_airflow(tmp
     assert "no source is called 'nowhere'" in night.stdout
     assert f"FAILED    task raw of nightly, night {DAY}, try 1" in night.stdout
     assert not (tmp_path / "lake").exists()
+
+
+def test_what_the_rooms_say_to_one_another_stands_the_same_in_each(bag, steps):
+    """They may not import one another."""
+    import nightly
+    from jobs import lake, model
+
+    assert steps.JAVA_OPTIONS == lake.JAVA_OPTIONS
+    assert nightly.NO_CHAMPION == model.NO_CHAMPION
