@@ -9,7 +9,8 @@ from datetime import date
 from uuid import uuid4
 
 import pyarrow as pa
-from deltalake import DeltaTable, Schema
+from deltalake import DeltaTable, Schema, Transaction
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
@@ -19,6 +20,7 @@ from jobs.lake import Lake
 from schemas import Table
 
 NIGHT = "_night"  # of a rejected row: the columns that name its folder are null
+TRANSACTION = "night"  # what Delta's log calls the publishing of a night
 REJECTED = "__HIVE_DEFAULT_PARTITION__"  # how such a folder is called
 
 
@@ -80,6 +82,7 @@ class Staged:
 
         Raises:
             ValueError: if a row belongs to another night.
+            OSError: if another run committed to the table at the same moment; this one's rows are not in it.
         """
         name, night = self.table.name, self.table.night
         files = [file for file in self.files if file[night] is not None]
@@ -94,10 +97,19 @@ class Staged:
             for file in pa.table(delta.get_add_actions()).to_pylist()
             if file["partition"][night] <= day and (after is None or file["partition"][night] > after)
         ]
-        properties = CommitProperties(custom_metadata={"userMetadata": json.dumps(about)})
-        delta.create_write_transaction(
-            [*map(self._action, files), *old], "append", schema, partition, commit_properties=properties
+        # two runs that name the same transaction exclude each other: else both would add the rows of a first night
+        one_at_a_time = Transaction(TRANSACTION, delta.version() + 1)
+        properties = CommitProperties(
+            custom_metadata={"userMetadata": json.dumps(about)}, app_transactions=[one_at_a_time]
         )
+        actions = [*map(self._action, files), *old]
+        try:
+            delta.create_write_transaction(actions, "append", schema, partition, commit_properties=properties)
+        except CommitFailedError as error:
+            raise OSError(
+                f"{name}: another run wrote the table at the same moment, so nothing of the night {day} was published; "
+                f"run it again when the other has ended: {error}"
+            ) from error
 
     def _action(self, file: Row) -> AddAction:
         inside = file["file_path"].split(f"/{self.folder}/", 1)[1]

@@ -99,6 +99,7 @@ def test_a_night_of_an_unknown_source_fails_at_once_through_the_real_airflow(tmp
 def test_what_the_rooms_say_to_one_another_stands_the_same_in_each(bag, steps):
     """They may not import one another."""
     import nightly
+
     from jobs import lake, model
 
     assert steps.JAVA_OPTIONS == lake.JAVA_OPTIONS

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from jobs.staging import stage
 from tests.jobs.conftest import FIRST, SECOND, USERS, names, people, put
@@ -34,4 +35,20 @@ def test_staged_rows_are_invisible_until_they_are_published_and_rejected_ones_ne
     with pytest.raises(RuntimeError), stage(frame, USERS, lake):
         raise RuntimeError("the audit found something")
     assert names(lake) == ["ann", "bob"]
+    assert len(list(Path(lake.path(USERS)).glob("night-*"))) == 2
+
+
+def test_of_two_runs_that_publish_at_the_same_moment_one_is_told_so(spark, lake, monkeypatch):
+    put(lake, people(spark, FIRST, "ann"), FIRST)
+    commit = DeltaTable.create_write_transaction
+
+    def after_another(*args, **kwargs):
+        monkeypatch.undo()
+        put(lake, people(spark, SECOND, "cy"), SECOND, "the faster")
+        return commit(*args, **kwargs)
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", after_another)
+    with pytest.raises(OSError, match=r"raw\.users: another run wrote the table at the same moment"):
+        put(lake, people(spark, SECOND, "bob"), SECOND)
+    assert names(lake) == ["ann", "cy"]
     assert len(list(Path(lake.path(USERS)).glob("night-*"))) == 2
