@@ -203,7 +203,9 @@ def _expectation(place: int, rule: Expectation):
     """The object of Great Expectations; its result carries ``place`` back."""
     make = get_expectation_impl(rule.type)
     # the pages have words of their own for rules of one column
-    words = None if "column" in rule.kwargs else rule.expected
+    words = None if rule.type.startswith("expect_column_") else rule.expected
+    if words and "column" in rule.kwargs:
+        words = f"{rule.kwargs['column']}: {words}"
     return make(**rule.kwargs, description=words, severity=GRADES[rule.severity], meta={"place": place})
 
 

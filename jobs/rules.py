@@ -31,6 +31,16 @@ class RowsBreaking(TableMetricProvider):
         met = F.coalesce(F.expr(metric_value_kwargs["condition"]), F.lit(False))
         return F.count(F.when(~met, 1)), metric_domain_kwargs, {}
 
+    @classmethod
+    def _get_evaluation_dependencies(
+        cls, metric, configuration=None, execution_engine=None, runtime_configuration=None
+    ):
+        needed = super()._get_evaluation_dependencies(metric, configuration, execution_engine, runtime_configuration)
+        if not metric.metric_name.endswith(".aggregate_fn"):
+            return needed
+        # the rules of one column wait for the number of rows: with them, one pass over the rows serves all
+        return needed | {"table.row_count": _row_count(metric)}
+
 
 class RowsRepeatingKey(TableMetricProvider):
     """Number of rows whose key another row has already."""
@@ -48,8 +58,11 @@ class RowsRepeatingKey(TableMetricProvider):
         cls, metric, configuration=None, execution_engine=None, runtime_configuration=None
     ):
         needed = super()._get_evaluation_dependencies(metric, configuration, execution_engine, runtime_configuration)
-        rows = MetricConfiguration("table.row_count", metric_domain_kwargs=metric.metric_domain_kwargs)
-        return needed | {"table.row_count": rows}
+        return needed | {"table.row_count": _row_count(metric)}
+
+
+def _row_count(metric: MetricConfiguration) -> MetricConfiguration:
+    return MetricConfiguration("table.row_count", metric_domain_kwargs=metric.metric_domain_kwargs)
 
 
 def repeating(frame: DataFrame, columns: list[str], rows: int) -> int:
@@ -72,10 +85,11 @@ class ExpectRowsToMeet(BatchExpectation):
 
     rule: str
     condition: str
+    column: str | None = None  # for insight.quality, where the condition is about one
 
     metric_dependencies = ("rows.breaking",)
     success_keys = ("condition",)
-    args_keys = ("rule", "condition")
+    args_keys = ("rule", "condition", "column")
 
     def _validate(self, metrics, runtime_configuration=None, execution_engine=None):
         return {"success": metrics["rows.breaking"] == 0, "result": {"observed_value": metrics["rows.breaking"]}}

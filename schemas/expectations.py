@@ -214,9 +214,14 @@ def _one_of(column: Column) -> RowRule:
 
 
 def _max_length(column: Column) -> RowRule:
+    # Great Expectations' own rule of lengths is a second pass over the rows
     expectation = _row(
-        "expect_column_value_lengths_to_be_between",
-        {"column": column.name, "max_value": column.max_length},
+        "expect_rows_to_meet",
+        {
+            "column": column.name,
+            "rule": column.name,
+            "condition": f"coalesce(length(`{column.name}`), 0) <= {column.max_length}",
+        },
         f"at most {column.max_length:,} characters",
     )
     seen = f"concat('{column.name} has ', format_number(length(`{column.name}`), 0), ' characters')"

@@ -40,7 +40,7 @@ def test_each_row_rule_is_an_expectation_of_the_suite():
     assert rows == [
         ("expect_column_values_to_not_be_null", {"column": "day"}),
         ("expect_column_values_to_not_be_null", {"column": "id"}),
-        ("expect_column_value_lengths_to_be_between", {"column": "id", "max_value": 3}),
+        ("expect_rows_to_meet", {"column": "id", "rule": "id", "condition": "coalesce(length(`id`), 0) <= 3"}),
         ("expect_column_values_to_be_in_set", {"column": "kind", "value_set": ["it's", "that"]}),
         ("expect_column_values_to_be_between", {"column": "price", "min_value": 0}),
         ("expect_column_values_to_be_between", {"column": "price", "max_value": 100}),
