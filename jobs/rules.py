@@ -16,8 +16,29 @@ from pyspark.sql import functions as F
 BUCKET = 250_000  # hashes that one task compares at a time: 2 MB
 
 
+class RowBreaks(TableMetricProvider):
+    """Whether a row doesn't meet a Spark SQL condition, as a column; a null isn't met."""
+
+    metric_name = "rows.breaking.condition"
+    value_keys = ("condition",)
+
+    @metric_value(engine=SparkDFExecutionEngine)
+    def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):  # noqa: N805
+        return ~F.coalesce(F.expr(metric_value_kwargs["condition"]), F.lit(False))
+
+    @classmethod
+    def _get_evaluation_dependencies(
+        cls, metric, configuration=None, execution_engine=None, runtime_configuration=None
+    ):
+        needed = super()._get_evaluation_dependencies(metric, configuration, execution_engine, runtime_configuration)
+        return needed | {"table.row_count": _row_count(metric)}
+
+
 class RowsBreaking(TableMetricProvider):
-    """Number of rows that don't meet a Spark SQL condition; a null isn't met."""
+    """Number of rows that break a condition.
+
+    Rules are aggregated together when they wait for the same: number of rows, condition, count, as those of one column.
+    """
 
     metric_name = "rows.breaking"
     value_keys = ("condition",)
@@ -28,8 +49,7 @@ class RowsBreaking(TableMetricProvider):
         domain_type=MetricDomainTypes.TABLE,
     )
     def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):  # noqa: N805
-        met = F.coalesce(F.expr(metric_value_kwargs["condition"]), F.lit(False))
-        return F.count(F.when(~met, 1)), metric_domain_kwargs, {}
+        return F.count(F.when(metrics["rows.breaking.condition"], 1)), metric_domain_kwargs, {}
 
     @classmethod
     def _get_evaluation_dependencies(
@@ -38,8 +58,10 @@ class RowsBreaking(TableMetricProvider):
         needed = super()._get_evaluation_dependencies(metric, configuration, execution_engine, runtime_configuration)
         if not metric.metric_name.endswith(".aggregate_fn"):
             return needed
-        # the rules of one column wait for the number of rows: with them, one pass over the rows serves all
-        return needed | {"table.row_count": _row_count(metric)}
+        condition = MetricConfiguration(
+            "rows.breaking.condition", metric.metric_domain_kwargs, metric.metric_value_kwargs
+        )
+        return needed | {"rows.breaking.condition": condition}
 
 
 class RowsRepeatingKey(TableMetricProvider):

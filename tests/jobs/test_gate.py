@@ -9,7 +9,6 @@ from pyspark.sql import functions as F
 
 import schemas
 from jobs.gate import Counts, Gate, judge
-from jobs.rules import repeating
 from schemas.contract import Column, Table
 
 DAY = date(2024, 5, 2)
@@ -129,15 +128,6 @@ def test_a_missing_column_is_named_with_its_table(spark):
 def test_every_contract_gives_rules_that_spark_understands(spark, name):
     table = schemas.table(name)
     assert judge(spark.createDataFrame([], table.ddl), table).collect() == []
-
-
-def test_repeated_keys_are_counted_nulls_alike(spark):
-    frame = spark.createDataFrame(
-        [("a", None), (None, "a"), ("a", None), ("b", "c"), ("b", "c"), ("b", "c")], "x string, y string"
-    )
-    assert repeating(frame, ["x", "y"], 6) == 3
-    assert repeating(frame.distinct(), ["x", "y"], 3) == 0
-    assert repeating(frame.limit(0), ["x", "y"], 0) == 0
 
 
 @pytest.fixture(scope="module")
