@@ -1,7 +1,7 @@
 """# The night
 
 From what the shop's source delivered on one day to audited lists in `lists.recommendations`. Each Spark task
-makes the tables of a room (see `schemas/`) in one session, and is done only when the lake holds its commits.
+makes the tables of its rooms (see `schemas/`) in one session, and is done only when the lake holds its commits.
 
     raw > behaviour_to_profiles > champion -------------------> lists > page
                                         \\ untrained > train > judge /

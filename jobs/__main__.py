@@ -62,7 +62,7 @@ def _run(given: argparse.Namespace) -> int:
 
         show(given.lake, given.day)
         return 0
-    docs = os.environ.get("NIGHT_DOCS", "var/data_docs")
+    docs = os.environ.get("NIGHT_DOCS", Night.docs)
     night = Night(given.day, given.lake, given.run_id, given.source, given.data, given.model_version, docs)
     if first == "check":
         return _check(others, night)

@@ -114,7 +114,7 @@ def _counted(frame: DataFrame) -> tuple[DataFrame, Callable[[], int]]:
         try:
             return rows.get["in"]
         except Py4JJavaError:
-            # Spark saw while planning that there is no row, and left the count out; were it wrong, the gate would stop
+            # Spark met no row and dropped the count with its plan; were there one, kept + rejected = in would not hold
             return 0
 
     return frame.observe(rows, F.count(F.lit(1)).alias("in")), count

@@ -3,14 +3,13 @@
 import json
 from datetime import date, timedelta
 
-import mlflow
 import pytest
 
 import schemas
 from jobs.lake import Lake
-from jobs.model import NAME
 from jobs.night import Night
 from jobs.runner import GateError, run
+from tests.jobs.conftest import registered
 from tests.jobs.lists.conftest import write_export
 
 FIRST, LAST = date(2024, 5, 1), date(2024, 5, 16)
@@ -77,17 +76,12 @@ def shop(tmp_path_factory):
 def version(tmp_path_factory):
     """A registered model version with the small export that scoring's tests work out by hand."""
     folder = tmp_path_factory.mktemp("registry")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-        client = mlflow.MlflowClient()
-        run_id = client.create_run(client.create_experiment("nightly", (folder / "artifacts").as_uri())).info.run_id
+    with registered(folder) as (client, run_id, version):
         export = folder / "export"
         export.mkdir()
         write_export(export)
         client.log_artifacts(run_id, str(export), "export")
-        client.create_registered_model(NAME)
-        yield str(client.create_model_version(NAME, f"runs:/{run_id}/export", run_id).version)
+        yield version
 
 
 @pytest.fixture

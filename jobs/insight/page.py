@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 import schemas
 from jobs.lake import path
 from jobs.model import judged
+from jobs.night import Night
 from schemas import Table
 
 SHOWN_HISTORY = 8
@@ -55,7 +56,7 @@ def summary(lake: str, day: date) -> dict:
         "day": day,
         "day_before": day - timedelta(days=1),
         "lake": lake,
-        "docs": os.environ.get("NIGHT_DOCS", "var/data_docs"),
+        "docs": os.environ.get("NIGHT_DOCS", Night.docs),
         "tables": [_table(lake, table, day) for table in schemas.TABLES.values()],
         "rejects": _counted(_rows(lake, "raw.rejects", day), ["table", "rule"]),
         "checks": _checks(_rows(lake, "insight.quality", day)),

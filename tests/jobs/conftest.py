@@ -1,7 +1,9 @@
-"""Small frames of the lake's tables, and a small table in a lake."""
+"""Small frames of the lake's tables, a small table in a lake, and a model registry."""
 
+from contextlib import contextmanager
 from datetime import date, timedelta
 
+import mlflow
 import pyarrow as pa
 import pytest
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -9,6 +11,7 @@ from pyspark.sql.types import StructType
 
 import schemas
 from jobs.lake import Lake
+from jobs.model import NAME
 from jobs.staging import stage
 
 USERS = schemas.table("raw.users")
@@ -45,3 +48,15 @@ def put(lake, frame, day, run_id="run", table=USERS):
 
 def names(lake, **nights):
     return sorted(row["user_id"] for row in lake.read(USERS, **nights).collect())
+
+
+@contextmanager
+def registered(folder):
+    """Yields a client, a run and a version of the model that is the run's ``export``, in a registry of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        client = mlflow.MlflowClient()
+        run_id = client.create_run(client.create_experiment("nightly", (folder / "artifacts").as_uri())).info.run_id
+        client.create_registered_model(NAME)
+        yield client, run_id, str(client.create_model_version(NAME, f"runs:/{run_id}/export", run_id).version)

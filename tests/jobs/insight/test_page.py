@@ -4,13 +4,12 @@ import html
 import re
 from datetime import UTC, date, datetime
 
-import mlflow
 import pytest
 
 from jobs.insight.page import show, summary
 from jobs.lake import Lake, between
-from jobs.model import NAME
 from schemas import table
+from tests.jobs.conftest import registered
 
 NIGHT, BEFORE = date(2024, 5, 31), date(2024, 5, 30)
 TITLES = {"apple": "Red & <b>round</b> apples", "bread": "面包"}
@@ -19,17 +18,11 @@ TITLES = {"apple": "Red & <b>round</b> apples", "bread": "面包"}
 @pytest.fixture(scope="module")
 def version(tmp_path_factory):
     """A registered version whose judge measured two contenders."""
-    folder = tmp_path_factory.mktemp("registry")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-        client = mlflow.MlflowClient()
-        run = client.create_run(client.create_experiment("nightly", (folder / "artifacts").as_uri())).info.run_id
-        client.log_metric(run, "judge.candidate.ndcg_at_10", 0.25)
-        client.log_metric(run, "judge.popularity.ndcg_at_10", 0.125)
-        client.log_metric(run, "loss", 3.0)
-        client.create_registered_model(NAME)
-        yield str(client.create_model_version(NAME, f"runs:/{run}/export", run).version)
+    with registered(tmp_path_factory.mktemp("registry")) as (client, run_id, version):
+        client.log_metric(run_id, "judge.candidate.ndcg_at_10", 0.25)
+        client.log_metric(run_id, "judge.popularity.ndcg_at_10", 0.125)
+        client.log_metric(run_id, "loss", 3.0)
+        yield version
 
 
 @pytest.fixture(scope="module")
