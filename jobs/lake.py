@@ -13,9 +13,11 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
 from schemas import Table
 
@@ -117,6 +119,37 @@ class Lake:
                 night = file["partition"][table.night]
                 rows[night] = rows.get(night, 0) + file["num_records"]
         return rows
+
+    def has(self, table: Table, column: str, value: str) -> bool:
+        """Whether any row has this value in a partition column, by the table's log alone."""
+        if not self.exists(table):
+            return False
+        return bool(DeltaTable(self.path(table)).file_uris([(column, "=", value)]))
+
+    def note(self, rows: list[tuple], table: Table, where: str, about: dict) -> None:
+        """Puts a few rows in the place of those that meet ``where``, in one commit signed with ``about``.
+
+        Without Spark, whose first commit of a session takes seconds.
+
+        Raises:
+            OSError: if another run committed to the table at the same moment; these rows are not in it.
+        """
+        schema = to_arrow_schema(StructType.fromDDL(table.ddl))
+        columns = dict(zip(table.column_names, zip(*rows, strict=True), strict=True))
+        try:
+            write_deltalake(
+                self.path(table),
+                pa.table({name: list(values) for name, values in columns.items()}, schema),
+                mode="overwrite",
+                predicate=where,
+                partition_by=list(table.partition),
+                commit_properties=CommitProperties(custom_metadata={"userMetadata": json.dumps(about)}),
+            )
+        except CommitFailedError as error:
+            raise OSError(
+                f"{table.name}: another run wrote the table at the same moment; run this one again when the other has "
+                f"ended: {error}"
+            ) from error
 
     def replace(self, frame: DataFrame, table: Table, where: str, about: dict) -> None:
         """Puts ``frame`` in the place of the rows that meet ``where``, in one commit signed with ``about``."""

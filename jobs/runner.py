@@ -154,7 +154,7 @@ def _keep_rejects(staged: Staged, counts: Counts, lake: Lake, night: Night, afte
     table = staged.table
     nights = between("day", after, night.day)
     where = f"`table` = '{table.name}' AND (({nights}) OR day = DATE'{UNDATED}')"
-    if not counts.rows_rejected and not (lake.exists(REJECTS) and lake.read(REJECTS).where(where).take(1)):
+    if not counts.rows_rejected and not _rejected_before(lake, table, where):
         return
     rejects = staged.rejected.select(
         F.coalesce(F.col(table.night), F.lit(UNDATED)).alias("day"),
@@ -166,14 +166,18 @@ def _keep_rejects(staged: Staged, counts: Counts, lake: Lake, night: Night, afte
     lake.replace(rejects, REJECTS, where, _signature(table, night))
 
 
+def _rejected_before(lake: Lake, table: Table, where: str) -> bool:
+    # most tables never had a reject, which the log tells at once
+    return lake.has(REJECTS, "table", table.name) and bool(lake.read(REJECTS).where(where).take(1))
+
+
 def _record(lake: Lake, night: Night, gate: Gate, quality: list[tuple]) -> None:
     """One commit, and the pages, for everything the session's gates found."""
     if not quality:
         return
-    frame = lake.spark.createDataFrame(quality, QUALITY.ddl)
     tables = sorted({row[QUALITY.column_names.index("table")] for row in quality})
     where = f"day = DATE'{night.day}' AND `table` IN ({', '.join(repr(name) for name in tables)})"
-    lake.replace(frame, QUALITY, where, _signature(QUALITY, night))
+    lake.note(quality, QUALITY, where, _signature(QUALITY, night))
     gate.publish_docs()
 
 

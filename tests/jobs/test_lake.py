@@ -8,6 +8,8 @@ import schemas
 from jobs.lake import signed
 from tests.jobs.conftest import FIRST, SECOND, USERS, names, people, put
 
+REJECTS = schemas.table("raw.rejects")
+
 
 def test_a_night_is_replaced_alone_and_an_empty_one_signs_its_commit(spark, lake):
     put(lake, people(spark, FIRST, "ann", "bob"), FIRST)
@@ -25,6 +27,38 @@ def test_a_night_is_replaced_alone_and_an_empty_one_signs_its_commit(spark, lake
     assert signed(lake.uri, USERS, third, "closed")
     assert signed(lake.uri, USERS, FIRST, "again")
     assert not signed(lake.uri, USERS, FIRST, "closed")
+
+
+def test_a_few_rows_replace_those_that_a_condition_names(spark, lake):
+    quality = schemas.table("insight.quality")
+
+    def note(day, table, found, run_id):
+        row = (day, table, "expect", None, True, found, "0", "row", 1, 1, 0, run_id)
+        where = f"day = DATE'{day}' AND `table` IN ('{table}')"
+        lake.note([row], quality, where, {"day": day.isoformat(), "run_id": run_id})
+
+    note(FIRST, "raw.users", "1", "run")
+    note(FIRST, "raw.items", "2", "run")
+    note(SECOND, "raw.users", "3", "run")
+    note(FIRST, "raw.users", "4", "again")
+    kept = lake.read(quality).select("day", "table", "observed").collect()
+    assert sorted(map(tuple, kept)) == [
+        (FIRST, "raw.items", "2"),
+        (FIRST, "raw.users", "4"),
+        (SECOND, "raw.users", "3"),
+    ]
+    assert lake.read(quality).schema.simpleString() == spark.createDataFrame([], quality.ddl).schema.simpleString()
+    assert signed(lake.uri, quality, FIRST, "again")
+    assert lake.has(REJECTS, "table", "raw.users") is False
+
+
+def test_a_log_tells_whether_a_partition_has_rows(spark, lake, frame):
+    refused = {"day": FIRST, "table": "raw.users", "rule": "r", "reason": "why", "source_row": "{}"}
+    lake.replace(frame(REJECTS.name, refused), REJECTS, "`table` = 'raw.users'", {})
+    assert lake.has(REJECTS, "table", "raw.users")
+    assert not lake.has(REJECTS, "table", "raw.items")
+    lake.replace(frame(REJECTS.name, refused).limit(0), REJECTS, "`table` = 'raw.users'", {})
+    assert not lake.has(REJECTS, "table", "raw.users")
 
 
 def test_a_missing_table_and_a_missing_column_are_named(spark, lake):
