@@ -4,6 +4,8 @@ from schemas.behaviour import USER
 from schemas.contract import DAY, Column, Table
 
 SEGMENTS = ("none", "new", "occasional", "loyal")
+RECENT = 91  # days: thirteen weeks, of segment, frequency and value
+NEW, OCCASIONAL = 4, 12  # most recent baskets of a new and of an occasional shopper
 
 USERS = Table(
     name="profiles.users",
@@ -14,7 +16,7 @@ USERS = Table(
         Column(
             "segment",
             "string",
-            "by baskets of the last 91 days: 0, 1 to 4, 5 to 12, more",
+            f"by baskets of the last {RECENT} days: 0, 1 to {NEW}, {NEW + 1} to {OCCASIONAL}, more",
             required=True,
             one_of=SEGMENTS,
         ),

@@ -39,12 +39,10 @@ def _judge(name: str, day: date, lake: str) -> None:
     from training.judge import judge  # torch takes seconds that the champion command needn't wait
     from training.recipes import recipe
 
-    decision = judge(tracking.connect(), recipe(name), load(lake, day))
-    for who in ("candidate", "champion", "popularity"):
-        figures = getattr(decision, who)
-        if figures:
-            means = f"NDCG@10 {figures.ndcg_at_10:.4f}  Recall@10 {figures.recall_at_10:.4f}"
-            print(f"{who:10} {means}  {figures.users} users")
+    decision = judge(tracking.connect(), recipe(name), load(lake, day), lake)
+    for who, figures in decision.figures.items():
+        means = f"NDCG@10 {figures.means['ndcg_at_10']:.4f}  Recall@10 {figures.means['recall_at_10']:.4f}"
+        print(f"{who:13} {means}  {figures.users} users")
     verb = "is champion now" if decision.promoted else "does not become champion"
     print(f"version {decision.candidate_version} {verb}: {decision.reason}")
 

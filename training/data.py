@@ -1,7 +1,7 @@
 """What one night gives training: histories, exposures and item texts from the lake, cut in time, as arrays.
 
 Times are days since 1970-01-01 UTC as float64; ``cut`` and ``end`` are the midnights that close the training and the
-held-out period. Only an item's id and text are taken from the catalogue: its figures know the held-out week.
+held-out period. Only an item's id, text and category are taken from the catalogue: its figures know the held-out week.
 """
 
 import hashlib
@@ -18,21 +18,32 @@ from schemas import table
 from training.recipes import HELD_OUT_DAYS
 
 MICROSECONDS_A_DAY = 86_400_000_000
+EVENT = ("item_ids", "times", "amounts", "baskets")  # of behaviour.histories, one entry an event
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Events, oldest first: user u's are ``items[offsets[u]:offsets[u + 1]]`` (catalogue positions)."""
+    """Events, oldest first: user u's are ``items[offsets[u]:offsets[u + 1]]`` (catalogue positions).
+
+    ``amounts`` is what was paid, NaN where unknown; events of equal ``baskets`` were one purchase.
+    """
 
     offsets: np.ndarray
     items: np.ndarray
     times: np.ndarray
+    amounts: np.ndarray
+    baskets: np.ndarray
 
     def between(self, start: float, end: float) -> "Histories":
         """The events with start <= time < end; users stay at their place, some with none left."""
         kept = (self.times >= start) & (self.times < end)
         offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
-        return Histories(offsets, self.items[kept], self.times[kept])
+        return Histories(offsets, *(each[kept] for each in (self.items, self.times, self.amounts, self.baskets)))
+
+    @property
+    def users(self) -> np.ndarray:
+        """The user of each event."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def of(self, user: int) -> tuple[np.ndarray, np.ndarray]:
         """One user's items and times."""
@@ -64,6 +75,7 @@ class Night:
         item_ids: position = item; the first ``known`` were bought before the cut and have a vector of their own.
         texts: the distinct texts, in the order in which the items first use them.
         text_of: position of each item's text in ``texts``.
+        paths: int64[items, levels], a number for each category with all above it, -1 below an item's last level.
         histories, exposures: of all days up to ``day``.
         versions: table name -> Delta version read.
     """
@@ -74,6 +86,7 @@ class Night:
     known: int
     texts: list[str]
     text_of: np.ndarray
+    paths: np.ndarray
     histories: Histories
     exposures: Exposures
     versions: dict[str, int]
@@ -150,8 +163,8 @@ def load(lake: str, day: date) -> Night:
     """
     names = ("behaviour.histories", "catalogue.items")
     deltas = {name: open_table(lake, name) for name in names}
-    histories = read_night(deltas[names[0]], names[0], day, ["user_id", "item_ids", "times"]).sort_by("user_id")
-    items = read_night(deltas[names[1]], names[1], day, ["item_id", "text"])
+    histories = read_night(deltas[names[0]], names[0], day, ["user_id", *EVENT]).sort_by("user_id")
+    items = read_night(deltas[names[1]], names[1], day, ["item_id", "text", "category_path"])
     cut = float((day - date(1970, 1, 1)).days + 1 - HELD_OUT_DAYS)
     ids, known, events = _number(histories, items, cut)
     texts, text_of = _distinct(items, ids)
@@ -159,7 +172,21 @@ def load(lake: str, day: date) -> Night:
     exposures = _exposures(lake, day, user_ids, ids)
     deltas |= {"behaviour.exposures": exposures[1]} if exposures[1] else {}
     versions = {name: delta.version() for name, delta in deltas.items()}
-    return Night(day, user_ids, ids, known, texts, text_of, events, exposures[0], versions)
+    return Night(day, user_ids, ids, known, texts, text_of, _paths(items, ids), events, exposures[0], versions)
+
+
+def attributes(lake: str, day: date, users: list[str]) -> dict[str, np.ndarray]:
+    """What the shop knows of its users beside events: name -> str[users], empty where unknown.
+
+    Of ``profiles.users`` only this is the same before and after the cut; none where the lake has no such table.
+    """
+    if not DeltaTable.is_deltatable(table_uri(lake, "profiles.users")):
+        return {}
+    rows = read_night(open_table(lake, "profiles.users"), "profiles.users", day, ["user_id", "attributes"])
+    told = zip(rows["user_id"].to_pylist(), rows["attributes"].to_pylist(), strict=True)
+    known = {user: dict(pairs or ()) for user, pairs in told}
+    names = sorted({name for each in known.values() for name in each})
+    return {name: np.array([known.get(user, {}).get(name) or "" for user in users]) for name in names}
 
 
 def _number(histories: pa.Table, items: pa.Table, cut: float) -> tuple[list[str], int, Histories]:
@@ -181,7 +208,20 @@ def _number(histories: pa.Table, items: pa.Table, cut: float) -> tuple[list[str]
     kept = numbers >= 0  # an item that left the catalogue has no text, so no vector
     lengths = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())])
     offsets = np.concatenate([[0], np.cumsum(kept)])[lengths]
-    return ids, len(known), Histories(offsets, numbers[kept], days[kept])
+    amounts, baskets = (histories[name].combine_chunks().flatten() for name in ("amounts", "baskets"))
+    paid = amounts.fill_null(float("nan")).to_numpy()[kept]
+    basket = baskets.dictionary_encode().indices.to_numpy().astype(np.int64)[kept]
+    return ids, len(known), Histories(offsets, numbers[kept], days[kept], paid, basket)
+
+
+def _paths(items: pa.Table, ids: list[str]) -> np.ndarray:
+    path = dict(zip(items["item_id"].to_pylist(), items["category_path"].to_pylist(), strict=True))
+    codes: dict[tuple[str, ...], int] = {}
+    paths = np.full((len(ids), max((len(each) for each in path.values()), default=0)), -1, dtype=np.int64)
+    for row, item in enumerate(ids):
+        for level in range(len(path[item])):
+            paths[row, level] = codes.setdefault(tuple(path[item][: level + 1]), len(codes))
+    return paths
 
 
 def _distinct(items: pa.Table, ids: list[str]) -> tuple[list[str], np.ndarray]:

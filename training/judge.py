@@ -1,10 +1,11 @@
-"""The judge: candidate, champion and popularity on the same held-out days, every item ranked, nothing sampled.
+"""The judge: candidate, champion and baselines on the same held-out days, every item ranked, nothing sampled.
 
 Only exports are read, so a champion of any age or architecture is judged as scoring would serve it.
 """
 
 import json
 import logging
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,78 +13,39 @@ import numpy as np
 import torch
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.entities import Metric
 from tokenizers import Tokenizer
 
 from training import tracking
-from training.data import Night
+from training.baselines import most_popular, top_frequency
+from training.data import Night, attributes
+from training.held_out import Figures, HeldOut
+from training.metrics import CUTOFFS, intervals
 from training.recipes import Recipe
-from training.warm_start import popularity
 
 log = logging.getLogger("training.judge")
 
-TOP = 10
+TOP = max(CUTOFFS)
+GATE = "ndcg_at_10"  # the metric that decides
 BLOCK = 256  # users ranked at a time
 TEXT_BLOCK = 4096  # items encoded at a time; sorted by text, equal texts meet in one block
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Means over users. NDCG with binary gains, the ideal list holding min(k, bought) hits; Recall over all bought."""
-
-    ndcg_at_10: float
-    recall_at_10: float
-    users: int
-
-
-@dataclass(frozen=True)
 class Decision:
-    """What the judge found, and what it did."""
+    """What the judge found, and what it did.
+
+    Args:
+        figures: of the candidate, the champion (where there is another), popularity and top_frequency.
+        ahead: 95 % paired intervals of the candidate's NDCG@10 less that of each other contender.
+    """
 
     promoted: bool
     reason: str
     candidate_version: str
     champion_version: str | None
-    candidate: Figures
-    champion: Figures | None
-    popularity: Figures
-
-
-def measure(tops: np.ndarray, bought: list[np.ndarray], top: int = TOP) -> Figures:
-    """NDCG@k (Järvelin and Kekäläinen 2002, binary gains) and Recall@k.
-
-    Args:
-        tops: int64[users, at least ``top``] item positions, best first.
-        bought: for each user the distinct items of the held-out days, at least one; repeat purchases count.
-        top: k.
-    """
-    discounts = 1 / np.log2(np.arange(2, top + 2))
-    ideal = np.cumsum(discounts)
-    gains = recalls = 0.0
-    for row, items in zip(tops[:, :top], bought, strict=True):
-        hits = np.isin(row, items)
-        gains += float(hits @ discounts[: len(row)]) / ideal[min(len(items), top) - 1]
-        recalls += hits.sum() / len(items)
-    return Figures(gains / len(bought), recalls / len(bought), len(bought))
-
-
-def held_out(night: Night) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Users who bought in the held-out days, and the distinct items each of them bought.
-
-    Raises:
-        ValueError: if nobody did.
-    """
-    later = night.histories.between(night.cut, night.end)
-    users = np.flatnonzero(np.diff(later.offsets))
-    if not len(users):
-        raise ValueError(
-            f"behaviour.histories: nobody bought in the held-out days before {night.day}; nothing to judge"
-        )
-    return users, [np.unique(later.of(user)[0]) for user in users]
-
-
-def best(scores: np.ndarray) -> np.ndarray:
-    """The TOP best columns of each row, best first; of equal scores the first column."""
-    return np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    figures: dict[str, Figures]
+    ahead: dict[str, tuple[float, float]]
 
 
 class Exported:
@@ -132,21 +94,26 @@ class Exported:
             mask = torch.from_numpy(history >= 0)
             vectors = items[torch.from_numpy(history).clamp(min=0)] * mask.unsqueeze(-1)
             found = self.user_encoder(vectors, torch.from_numpy(ages), mask)[0]
-            tops.append((found @ items.T).topk(TOP, dim=1).indices.numpy())
-        return np.concatenate(tops)
+            tops.append((found @ items.T).topk(min(TOP, len(items)), dim=1).indices.numpy())
+        found = np.concatenate(tops)
+        return np.pad(found, ((0, 0), (0, TOP - found.shape[1])), constant_values=-1)
 
 
-def decide(candidate: Figures, champion: Figures | None, popular: Figures) -> tuple[bool, str]:
+def decide(figures: dict[str, Figures]) -> tuple[bool, str]:
     """Whether the candidate is to be champion: better than popularity, and than the champion where there is one."""
-    if not candidate.ndcg_at_10 > popular.ndcg_at_10:
-        return False, f"NDCG@10 {candidate.ndcg_at_10:.4f} is not above popularity's {popular.ndcg_at_10:.4f}"
-    if champion and not candidate.ndcg_at_10 > champion.ndcg_at_10:
-        return False, f"NDCG@10 {candidate.ndcg_at_10:.4f} is not above the champion's {champion.ndcg_at_10:.4f}"
-    beaten = f"the champion's {champion.ndcg_at_10:.4f} and " if champion else ""
-    return True, f"NDCG@10 {candidate.ndcg_at_10:.4f} is above {beaten}popularity's {popular.ndcg_at_10:.4f}"
+    reached, least = figures["candidate"].means[GATE], figures["popularity"].means[GATE]
+    if not reached > least:
+        return False, f"NDCG@10 {reached:.4f} is not above popularity's {least:.4f}"
+    beaten = ""
+    if "champion" in figures:
+        reign = figures["champion"].means[GATE]
+        if not reached > reign:
+            return False, f"NDCG@10 {reached:.4f} is not above the champion's {reign:.4f}"
+        beaten = f"the champion's {reign:.4f} and "
+    return True, f"NDCG@10 {reached:.4f} is above {beaten}popularity's {least:.4f}"
 
 
-def judge(client: MlflowClient, recipe: Recipe, night: Night) -> Decision:
+def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Decision:
     """Judge the run of this recipe and night, move the alias if it is better, and log the decision to its run.
 
     Raises:
@@ -157,26 +124,43 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night) -> Decision:
         raise ValueError(
             f"MLflow has no finished run of recipe {recipe.name} for {night.day}; run training.finetune first"
         )
-    users, bought = held_out(night)
+    held_out = HeldOut(night, attributes(lake, night.day, night.user_ids))
+    users = held_out.users
     version, champion = tracking.register(client, run.info.run_id), tracking.champion(client)
-    popular = measure(np.repeat(best(popularity(night)[None]), len(users), axis=0), bought)
-    candidate = measure(exported(run.info.run_id).tops(night, users), bought)
-    rival = None
-    if champion and str(champion.version) == str(version.version):
+    reigning = str(champion.version) if champion else None  # a server says versions as text, a database as numbers
+    challenged = champion is not None and reigning != str(version.version)
+    reign = exported(champion.run_id) if challenged else None
+    tops = {
+        "candidate": exported(run.info.run_id).tops(night, users),
+        "popularity": most_popular(night, users, TOP),
+        "top_frequency": top_frequency(night, users, TOP),
+    } | ({"champion": reign.tops(night, users)} if reign else {})
+    figures = {name: held_out.figures(lists) for name, lists in tops.items()}
+    if champion and not challenged:
         promoted, reason = False, "it is the champion already"
+    elif reign and reign.manifest["trained_before"] > night.cut:
+        promoted, reason = False, "the champion was trained on the held-out days, so the two can't be compared"
     else:
-        reign = exported(champion.run_id) if champion else None
-        rival = measure(reign.tops(night, users), bought) if reign else None
-        promoted, reason = decide(candidate, rival, popular)
-        if reign and reign.manifest["trained_before"] > night.cut:
-            promoted, reason = False, "the champion was trained on the held-out days, so the two can't be compared"
-    # a server says versions as text, a database as numbers
-    reigning = str(champion.version) if champion else None
-    decision = Decision(promoted, reason, str(version.version), reigning, candidate, rival, popular)
+        promoted, reason = decide(figures)
+    decision = Decision(
+        promoted,
+        reason,
+        str(version.version),
+        reigning,
+        figures,
+        _ahead(held_out, tops),
+    )
     record(client, run.info.run_id, decision)
     if promoted:
         client.set_registered_model_alias(tracking.MODEL, tracking.CHAMPION, version.version)
     return decision
+
+
+def _ahead(held_out: HeldOut, tops: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    values = {name: held_out.values(lists)[GATE] for name, lists in tops.items()}
+    others = [name for name in values if name != "candidate"]
+    lower, upper = intervals(np.stack([values["candidate"] - values[name] for name in others], axis=1))
+    return {name: (float(low), float(high)) for name, low, high in zip(others, lower, upper, strict=True)}
 
 
 def exported(run_id: str) -> Exported:
@@ -185,12 +169,11 @@ def exported(run_id: str) -> Exported:
 
 
 def record(client: MlflowClient, run_id: str, decision: Decision) -> None:
-    """Metrics, tags and the whole decision as JSON, on the candidate's run."""
-    for name in ("candidate", "champion", "popularity"):
-        figures = getattr(decision, name)
-        if figures:
-            client.log_metric(run_id, f"judge.{name}.ndcg_at_10", figures.ndcg_at_10)
-            client.log_metric(run_id, f"judge.{name}.recall_at_10", figures.recall_at_10)
+    """On the candidate's run: means as metrics, the decision as tags, and everything as JSON."""
+    now = int(time.time() * 1000)
+    for name, figures in decision.figures.items():
+        rows = [Metric(f"judge.{name}.{metric}", mean, now, 0) for metric, mean in figures.means.items()]
+        client.log_batch(run_id, metrics=rows)
     client.set_tag(run_id, "promoted", str(decision.promoted).lower())
     client.set_tag(run_id, "decision", decision.reason)
     client.log_dict(run_id, asdict(decision), "decision.json")

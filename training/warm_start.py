@@ -18,10 +18,11 @@ def item_vectors(night: Night, dim: int, seed: int) -> np.ndarray:
     Cremonesi, Koren, Turrin 2010), so that summing a history's vectors points back at its items from the first step.
     """
     histories = night.histories
-    users = np.repeat(np.arange(len(night.user_ids)), np.diff(histories.offsets))
     known = histories.items < night.known
     weights = 0.5 ** ((night.cut - histories.times[known]) / HALF_LIFE)
-    counts = csr_matrix((weights, (users[known], histories.items[known])), shape=(len(night.user_ids), night.known))
+    counts = csr_matrix(
+        (weights, (histories.users[known], histories.items[known])), shape=(len(night.user_ids), night.known)
+    )
     rank = min(dim, min(counts.shape) - 1)
     start = np.random.default_rng(seed).standard_normal(min(counts.shape))
     vectors = np.zeros((night.known, dim), np.float32)

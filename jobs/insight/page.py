@@ -21,6 +21,7 @@ from jobs.night import Night
 from schemas import Table
 
 SHOWN_HISTORY = 8
+HEADLINE = ("ndcg_at_10", "recall_at_10", "revenue_at_10", "coverage_at_10")  # of some thirty metrics of the judge
 FOLDER = "var/pages"
 
 
@@ -61,7 +62,7 @@ def summary(lake: str, day: date) -> dict:
         "rejects": _counted(_rows(lake, "raw.rejects", day), ["table", "rule"]),
         "checks": _checks(_rows(lake, "insight.quality", day)),
         "version": version,
-        "metrics": judged(version),
+        "metrics": [_headline(contender) for contender in judged(version)],
         "absent": [
             name for name in ("p_click", "p_purchase", "expected_revenue") if lists[name].null_count == len(lists)
         ],
@@ -69,6 +70,11 @@ def summary(lake: str, day: date) -> dict:
         "lists": lists.num_rows,
         "users": pc.count_distinct(lists["user_id"]).as_py(),
     }
+
+
+def _headline(contender: dict) -> dict:
+    figures = contender["figures"]
+    return contender | {"figures": {name: figures[name] for name in HEADLINE if name in figures}}
 
 
 def _rows(lake: str, name: str, day: date, *, where: ds.Expression | None = None) -> pa.Table | None:

@@ -8,13 +8,12 @@ from pyspark.sql import functions as F
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
 from jobs.catalogue.items import UNKNOWN
 from jobs.reads import on, upto
+from schemas.profiles import NEW, OCCASIONAL, RECENT
 
 READS = {"log": upto("behaviour.log"), "items": on("catalogue.items"), "people": on("raw.users", optional=True)}
 
-RECENT = 91  # days: thirteen weeks, of segment, frequency and value
 HALF_LIFE = 91  # days, of favourite categories and brands
 FAVOURITES = 10
-NEW, OCCASIONAL = 4, 12  # most recent baskets of a new and of an occasional shopper
 
 
 def users(log: DataFrame, items: DataFrame, people: DataFrame | None, *, day: date) -> DataFrame:

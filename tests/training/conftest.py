@@ -42,7 +42,8 @@ def write_histories(lake: Path, histories: dict[str, list[tuple[str, int]]], day
 
 def write_items(lake: Path, texts: dict[str, str | None], day: date = DAY) -> None:
     columns = {"day": pa.array([day] * len(texts), pa.date32()), "item_id": list(texts)}
-    table = pa.table({**columns, "text": pa.array(list(texts.values()), pa.string())})
+    paths = pa.array([(text or "").split()[:1] for text in texts.values()], pa.list_(pa.string()))
+    table = pa.table({**columns, "text": pa.array(list(texts.values()), pa.string()), "category_path": paths})
     write_deltalake(str(lake / "catalogue" / "items"), table, partition_by=["day"], mode="append")
 
 

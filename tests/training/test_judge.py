@@ -1,35 +1,22 @@
-"""Metrics worked by hand, and who becomes champion."""
+"""Who becomes champion."""
 
 import math
 
 import numpy as np
 import pytest
 
-from training.judge import Figures, best, decide, measure
-
-
-def test_measure_by_hand():
-    tops = np.array([[7, 3, 5], [1, 2, 4]])
-    bought = [np.array([3, 5, 8, 9]), np.array([1])]
-    # user 1: hits at ranks 2 and 3 of an ideal 3; user 2: the one item at rank 1
-    dcg = 1 / math.log2(3) + 1 / math.log2(4)
-    ideal = 1 + 1 / math.log2(3) + 1 / math.log2(4)
-    figures = measure(tops, bought, top=3)
-    assert figures.ndcg_at_10 == pytest.approx((dcg / ideal + 1) / 2, abs=1e-12)
-    assert figures.recall_at_10 == pytest.approx((2 / 4 + 1) / 2, abs=1e-12)
-    assert figures.users == 2
-
-
-def test_nothing_hit_is_zero():
-    assert measure(np.array([[1, 2]]), [np.array([3])], top=2) == Figures(0.0, 0.0, 1)
+from training.baselines import best
+from training.held_out import Figures
+from training.judge import decide
 
 
 def test_best_breaks_ties_by_position():
-    assert best(np.array([[1.0, 5.0, 5.0, 0.0]])).tolist() == [[1, 2, 0, 3]]
+    assert best(np.array([[1.0, 5.0, 5.0, 0.0]]), 3).tolist() == [[1, 2, 0]]
+    assert best(np.array([[1.0, 5.0, 5.0]]), 5).tolist() == [[1, 2, 0, -1, -1]]
 
 
 def figures(ndcg: float) -> Figures:
-    return Figures(ndcg, 0.1, 5)
+    return Figures(5, {"ndcg_at_10": ndcg}, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -45,5 +32,6 @@ def figures(ndcg: float) -> Figures:
     ],
 )
 def test_only_the_better_becomes_champion(candidate, champion, popular, promoted):
-    rival = None if champion is None else figures(champion)
-    assert decide(figures(candidate), rival, figures(popular))[0] is promoted
+    given = {"candidate": candidate, "popularity": popular, "champion": champion}
+    told = {name: figures(ndcg) for name, ndcg in given.items() if ndcg is not None}
+    assert decide(told)[0] is promoted

@@ -63,27 +63,27 @@ def finished_run(client: MlflowClient, night, tiny, folder: Path, seed: int, cop
 def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys):
     night = load(str(lake), DAY)
     good = finished_run(client, night, tiny, tmp_path / "good", seed=1, copy=5.0)
-    first = judge(client, tiny, night)
+    first = judge(client, tiny, night, str(lake))
     assert (first.promoted, first.candidate_version, first.champion_version) == (True, "1", None)
-    assert first.candidate.ndcg_at_10 > first.popularity.ndcg_at_10
+    assert first.figures["candidate"].means["ndcg_at_10"] > first.figures["popularity"].means["ndcg_at_10"]
     assert main(["champion"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1"
 
-    again = judge(client, tiny, night)
+    again = judge(client, tiny, night, str(lake))
     assert (again.promoted, again.reason) == (False, "it is the champion already")
 
     finished_run(client, night, tiny, tmp_path / "bad", seed=1, copy=-5.0)  # what was bought comes last
-    worse = judge(client, tiny, night)
+    worse = judge(client, tiny, night, str(lake))
     assert (worse.promoted, worse.candidate_version, worse.champion_version) == (False, "2", "1")
-    assert worse.champion == first.candidate
+    assert worse.figures["champion"] == first.figures["candidate"]
     assert str(tracking.champion(client).version) == "1"
 
     held = client.get_run(good).data
-    assert held.metrics["judge.candidate.ndcg_at_10"] == first.candidate.ndcg_at_10
-    assert held.metrics["judge.popularity.recall_at_10"] == first.popularity.recall_at_10
+    assert held.metrics["judge.candidate.ndcg_at_10"] == first.figures["candidate"].means["ndcg_at_10"]
+    assert held.metrics["judge.popularity.recall_at_10"] == first.figures["popularity"].means["recall_at_10"]
     assert "decision.json" in {file.path for file in client.list_artifacts(good)}
 
 
 def test_judging_without_a_run(client, lake, tiny):
     with pytest.raises(ValueError, match=f"no finished run of recipe cpu for {DAY}"):
-        judge(client, tiny, load(str(lake), DAY))
+        judge(client, tiny, load(str(lake), DAY), str(lake))

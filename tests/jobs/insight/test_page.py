@@ -21,6 +21,7 @@ def version(tmp_path_factory):
     with registered(tmp_path_factory.mktemp("registry")) as (client, run_id, version):
         client.log_metric(run_id, "judge.candidate.ndcg_at_10", 0.25)
         client.log_metric(run_id, "judge.popularity.ndcg_at_10", 0.125)
+        client.log_metric(run_id, "judge.candidate.mrr_at_20", 0.5)  # too many to show them all
         client.log_metric(run_id, "loss", 3.0)
         yield version
 
