@@ -39,6 +39,12 @@ VECTORS = Table(
         Column(
             "purchase_vector", "array<float>", "for p(purchase | shown): inner product, then sigmoid", required=True
         ),
+        Column(
+            "repeats",
+            "map<string,float>",
+            "of a user: what an item bought before scores above the inner product",
+            required=True,
+        ),
         VERSION,
     ),
     key=("kind", "id"),

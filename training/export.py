@@ -16,7 +16,7 @@ from training.data import Night
 from training.model import ItemTower, Recommender, UserTower
 from training.recipes import Recipe
 
-FORMAT = 1
+FORMAT = 2
 TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
 
 
@@ -45,18 +45,18 @@ class ItemProgram(nn.Module):
 
 
 class UserProgram(nn.Module):
-    """(item vectors, ages before the night's end, mask) -> user vectors at the night's end."""
+    """(item vectors, ages before the night's end, entries) -> user vectors at the night's end, and what repeats add."""
 
     def __init__(self, users: UserTower):
         super().__init__()
         self.users = users
 
     def forward(
-        self, item_vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self, item_vectors: torch.Tensor, ages: torch.Tensor, entries: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         last = torch.full_like(ages[:, :1], item_vectors.shape[1] - 1, dtype=torch.long)
-        users, purchase = self.users(item_vectors, ages, mask, last, torch.zeros_like(ages[:, :1]))
-        return users[:, 0], purchase[:, 0]
+        users, purchase, again = self.users(item_vectors, ages, entries, last, torch.zeros_like(ages[:, :1]))
+        return users[:, 0], purchase[:, 0], again[:, 0]
 
 
 def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recipe, folder: Path) -> None:
@@ -103,7 +103,8 @@ def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple
     vectors = torch.randn(3, recipe.max_history, recipe.dim, generator=generator)
     ages = torch.rand(3, recipe.max_history, generator=generator).mul(100).sort(dim=1, descending=True).values
     seen = torch.arange(recipe.max_history) >= torch.tensor([[0], [recipe.max_history - 1], [recipe.max_history]])
-    return (ids, mask, torch.tensor([1, min(2, night.known), 0])), (vectors * seen.unsqueeze(-1), ages * seen, seen)
+    entries = torch.where(seen, torch.arange(recipe.max_history) % 5, -1)
+    return (ids, mask, torch.tensor([1, min(2, night.known), 0])), (vectors * seen.unsqueeze(-1), ages * seen, entries)
 
 
 @torch.no_grad()

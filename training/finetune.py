@@ -62,7 +62,8 @@ def build(recipe: Recipe, night: Night) -> Objective:
 
 def parameter_groups(model: Recommender, recipe: Recipe) -> list[dict]:
     """Learning parameters in four groups, each with its own rate."""
-    gains = [model.users.log_decay, model.users.log_power, model.users.copy]
+    users = model.users
+    gains = [users.log_decay, users.log_power, users.copy, users.repeats.counted, users.repeats.base]
     own = list(model.items.own.parameters()) + list(model.items.own_bias.parameters())
     backbone = [parameter for parameter in model.texts.parameters() if parameter.requires_grad]
     taken = {id(parameter) for parameter in [*own, *gains, *model.texts.parameters()]}

@@ -91,10 +91,12 @@ class Exported:
                 latest, times = (array[-length:] for array in seen.of(user))
                 if len(latest):
                     history[row, -len(latest) :], ages[row, -len(latest) :] = latest, night.cut - times
-            mask = torch.from_numpy(history >= 0)
-            vectors = items[torch.from_numpy(history).clamp(min=0)] * mask.unsqueeze(-1)
-            found = self.user_encoder(vectors, torch.from_numpy(ages), mask)[0]
-            tops.append((found @ items.T).topk(min(TOP, len(items)), dim=1).indices.numpy())
+            entries = torch.from_numpy(history)
+            places = entries.clamp(min=0)
+            vectors = items[places] * (entries >= 0).unsqueeze(-1)
+            found, _, again = self.user_encoder(vectors, torch.from_numpy(ages), entries)
+            scores = (found @ items.T).scatter_add_(1, places, again)
+            tops.append(scores.topk(min(TOP, len(items)), dim=1).indices.numpy())
         found = np.concatenate(tops)
         return np.pad(found, ((0, 0), (0, TOP - found.shape[1])), constant_values=-1)
 

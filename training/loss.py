@@ -27,8 +27,12 @@ class Objective(nn.Module):
         mask = batch["history"] >= 0
         history = vectors[batch["history"].clamp(min=0)] * mask.unsqueeze(-1)
         last = torch.where(batch["last"] < 0, mask.shape[1] - 1, batch["last"])  # no query: any place, it has no target
-        users, user_purchase = self.recommender.users(history, batch["ages"], mask, last, batch["query_ages"])
-        following = next_item_loss(users @ vectors.T + batch["log_weight"], batch["targets"])
+        users, user_purchase, again = self.recommender.users(
+            history, batch["ages"], batch["history"], last, batch["query_ages"]
+        )
+        places = batch["history"].clamp(min=0).unsqueeze(1).expand_as(again)
+        scores = (users @ vectors.T).scatter_add(2, places, again)
+        following = next_item_loss(scores + batch["log_weight"], batch["targets"])
         shown = (purchase[batch["shown"].clamp(min=0)] * user_purchase.unsqueeze(2)).sum(-1)
         bought = purchase_loss(shown, batch["bought"], batch["weight"])
         return following + self.recipe.purchase_weight * bought, following.detach(), bought.detach()

@@ -1,8 +1,9 @@
 """The recommender: an item is its text and itself, a user is what they bought and when.
 
 Item vector: [projection of the text's encoding | the item's own vector (0 when unknown) | bias]. User vector: what a
-causal transformer says at the latest event, plus a sum of the history's item vectors weighted by age and repetition,
-because groceries are bought again. Relevance is their inner product.
+causal transformer says at the latest event, plus a sum of the history's item vectors weighted by age and repetition.
+Relevance is their inner product, and for an item of the user's history what having bought it adds: vectors of a few
+hundred dimensions can't tell one of a hundred thousand items from its like, and groceries are bought again.
 """
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 HALF_LIVES = (0.25, 2.0, 8.0, 32.0, 128.0, 512.0)  # days: same basket, same trip, a week, a month, a season, a year
-SAME = 0.9999  # cosine above which two history entries are the same item; equal items have equal vectors
+TIMES = 5  # features of a repeat beside its decayed counts
 
 
 def decays(ages: torch.Tensor) -> torch.Tensor:
@@ -61,6 +62,67 @@ class Block(nn.Module):
         return states + self.mlp(self.before_mlp(states))
 
 
+class Repeats(nn.Module):
+    """What having bought an item adds to its score, judged at the item's latest purchase before the moment."""
+
+    def __init__(self, dim: int, width: int, hidden: int = 64):
+        super().__init__()
+        self.told = nn.Linear(len(HALF_LIVES) + TIMES, hidden)
+        self.user, self.item = nn.Linear(width, hidden, bias=False), nn.Linear(dim, hidden, bias=False)
+        self.out = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        # starts as the logarithm of counts that halve in one to four months, above what popularity alone says
+        self.counted = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 0.5, 0.5, 0.0]))
+        self.base = nn.Parameter(torch.tensor([4.0]))
+
+    def forward(
+        self,
+        states: torch.Tensor,
+        vectors: torch.Tensor,
+        ages: torch.Tensor,
+        entries: torch.Tensor,
+        last: torch.Tensor,
+        query_ages: torch.Tensor,
+    ) -> torch.Tensor:
+        """float32[B, Q, H]: what is added at the latest known place of each item, 0 at all other places.
+
+        Args:
+            states: float32[B, Q, width], the user's at each moment; the others as ``UserTower.forward`` has them.
+        """
+        counts, times, span, following = _purchases(ages, entries)
+        known = (entries >= 0)[:, None] & (following[:, None] > last.unsqueeze(-1))
+        known = known & (torch.arange(entries.shape[1], device=entries.device) <= last.unsqueeze(-1))
+        since = (ages[:, None] - query_ages.unsqueeze(-1)).clamp(min=0)
+        decayed = torch.log(counts[:, None] * decays(since) + 1e-3)
+        rhythm = torch.log1p(span / (times - 1).clamp(min=1))[:, None].expand_as(since)
+        several = (times > 1).to(since.dtype)[:, None].expand_as(since)
+        waited = torch.log1p(since)
+        told = [torch.log1p(times)[:, None].expand_as(since), several, waited, rhythm, (waited - rhythm) * several]
+        features = torch.cat([decayed, torch.stack(told, dim=-1)], dim=-1)
+        hidden = self.told(features) + self.user(states)[:, :, None] + self.item(vectors)[:, None]
+        bonus = self.out(F.gelu(hidden)).squeeze(-1).float() + decayed @ self.counted + self.base
+        return torch.where(known, bonus, 0.0)
+
+
+@torch.no_grad()
+def _purchases(ages: torch.Tensor, entries: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Of the item at each place of a history, up to and including that place.
+
+    Returns:
+        float32[B, H, 6] purchases decayed to that purchase's day, float32[B, H] their number, float32[B, H] days since
+        the first of them, and int64[B, H] the place of the item's next purchase, H where there is none.
+    """
+    length = entries.shape[1]
+    places = torch.arange(length, device=entries.device)
+    same = (entries[:, :, None] == entries[:, None]) & (entries >= 0)[:, None]
+    upto = same & (places <= places[:, None])
+    gaps = (ages[:, None] - ages[:, :, None]).clamp(min=0)
+    counts = torch.stack([(torch.exp2(-gaps / each) * upto).sum(-1) for each in HALF_LIVES], dim=-1)
+    following = torch.where(same & (places > places[:, None]), places, length).amin(-1)
+    return counts, upto.sum(-1).to(ages.dtype), (gaps * upto).amax(-1), following
+
+
 class UserTower(nn.Module):
     """Histories to user vectors; see ``forward``."""
 
@@ -78,6 +140,7 @@ class UserTower(nn.Module):
         self.log_power = nn.Parameter(torch.tensor([-0.3]))
         self.copy = nn.Parameter(torch.cat([torch.full((text_dim,), 0.02), torch.full((dim - 1 - text_dim,), 2.0)]))
         self.purchase = nn.Linear(dim, purchase_dim)
+        self.repeats = Repeats(dim, width)
         for linear in (self.say, self.trust):
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -88,30 +151,33 @@ class UserTower(nn.Module):
         self,
         vectors: torch.Tensor,
         ages: torch.Tensor,
-        mask: torch.Tensor,
+        entries: torch.Tensor,
         last: torch.Tensor,
         query_ages: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """User vectors at Q moments of each history.
 
         Args:
             vectors: float32[B, H, D] item vectors, padded on the left.
             ages: float32[B, H] days.
-            mask: bool[B, H], False where padded.
+            entries: int64[B, H], equal where the item is the same, -1 where padded.
             last: int64[B, Q] place of the latest event that moment q knows, within the last ``context`` ones.
             query_ages: float32[B, Q] age of the moment on the scale of ``ages``.
 
         Returns:
-            float32[B, Q, D] and float32[B, Q, P].
+            float32[B, Q, D], float32[B, Q, P], and float32[B, Q, H] what the items of the history score above their
+            inner products, 0 but for the latest place of each.
         """
+        mask = entries >= 0
         states = self._attend(vectors, ages, mask, last)
         waited = (ages.gather(1, last) - query_ages).unsqueeze(-1)
         states = self.norm(states + self.wait(decays(waited.squeeze(-1))))
-        copied = self._copied(vectors, ages, mask, last, query_ages) * (1 + self.trust(states).float()).clamp(min=0)
+        copied = self._copied(vectors, ages, entries, last, query_ages) * (1 + self.trust(states).float()).clamp(min=0)
         said = self.say(states).float()
         scale = torch.exp(said[..., -1:].clamp(-4, 4))
         users = torch.cat([copied + said[..., :-1], scale], dim=-1)
-        return users, self.purchase(users).float()
+        again = self.repeats(states, vectors, ages, entries, last, query_ages)
+        return users, self.purchase(users).float(), again
 
     def _attend(
         self, vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor, last: torch.Tensor
@@ -137,16 +203,15 @@ class UserTower(nn.Module):
         self,
         vectors: torch.Tensor,
         ages: torch.Tensor,
-        mask: torch.Tensor,
+        entries: torch.Tensor,
         last: torch.Tensor,
         query_ages: torch.Tensor,
     ) -> torch.Tensor:
         """Sum of known item vectors, an item that was bought with decayed count n weighing n^power: [B, Q, D - 1]."""
         places = torch.arange(vectors.shape[1], device=vectors.device)
-        known = mask[:, None, :] & (places <= last.unsqueeze(-1))
+        known = (entries >= 0)[:, None, :] & (places <= last.unsqueeze(-1))
         decay = (decays(ages.unsqueeze(1) - query_ages.unsqueeze(-1)) * self.log_decay.exp()).sum(-1) * known
-        directions = F.normalize(vectors[..., :-1].detach(), dim=-1)
-        same = ((directions @ directions.transpose(1, 2)) > SAME).to(decay.dtype)
+        same = (entries[:, :, None] == entries[:, None]).to(decay.dtype)
         counts = (decay @ same).clamp(min=1e-4)
         weights = decay * counts ** (self.log_power.exp() - 1)
         return (weights @ vectors[..., :-1]) * self.copy

@@ -40,7 +40,9 @@ def candidates(
     if not len(block.ids):
         raise ValueError(f"catalogue.items: on_sale is true for no item with a vector, night {day}; check the source")
     popularity = Popularity.pull(histories, users, block, day)
-    of_users = vectors.where("kind = 'user'").select(F.col("id").alias("user_id"), "vector", "purchase_vector")
+    of_users = vectors.where("kind = 'user'").select(
+        F.col("id").alias("user_id"), "vector", "purchase_vector", "repeats"
+    )
     asking = users.select("user_id", group("attributes").alias("group")).join(of_users, "user_id", how="left")
     found = []
     for surface in SURFACES:
@@ -63,7 +65,7 @@ def _with_bought(asking: DataFrame, log: DataFrame) -> DataFrame:
 
 
 def searcher(block: Block, popularity: Popularity, length: int) -> Callable:
-    """A function for ``mapInArrow``: batches of user_id, group, vector, purchase_vector, bought to :data:`FOUND`.
+    """A function for ``mapInArrow``: batches of user_id, group, bought and a user's vectors to :data:`FOUND`.
 
     A user without a vector gets popular items. Their relevance is the share of the popularity of the list: what softmax
     makes of its logarithm.
@@ -71,7 +73,8 @@ def searcher(block: Block, popularity: Popularity, length: int) -> Callable:
     items, purchase, sales = block.matrix("vector"), block.matrix("purchase_vector"), popularity.items()
 
     def by_model(users: pa.RecordBatch, banned: sparse.csr_array | None) -> tuple[np.ndarray, ...]:
-        positions, scores = top_k(matrix(users["vector"]), items, length, excluded=banned)
+        again = _added(users["repeats"], block)
+        positions, scores = top_k(matrix(users["vector"]), items, length, added=again, excluded=banned)
         p_purchase = np.full(positions.shape, np.nan)
         if purchase.shape[1]:
             own = matrix(users["purchase_vector"])
@@ -95,6 +98,17 @@ def searcher(block: Block, popularity: Popularity, length: int) -> Callable:
                     yield _output(users, block, policy, *find(users, _excluded(users["bought"], block)))
 
     return search
+
+
+def _added(repeats: pa.MapArray, block: Block) -> sparse.csr_array:
+    """float32 [users, items of the block]: what having bought an item adds to its score."""
+    bounds = repeats.offsets.to_numpy()
+    inside = slice(bounds[0], bounds[-1])  # a slice of a column shares the whole column's keys
+    positions, values = block.positions(repeats.keys[inside]), repeats.items[inside].to_numpy()
+    users = np.repeat(np.arange(len(repeats)), np.diff(bounds))
+    on_sale = positions >= 0
+    entries = (values[on_sale], (users[on_sale], positions[on_sale]))
+    return sparse.csr_array(entries, shape=(len(repeats), len(block.ids)))
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

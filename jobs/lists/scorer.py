@@ -13,7 +13,7 @@ import numpy as np
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-FORMAT = 1
+FORMAT = 2
 
 
 def manifest(folder: str) -> dict:
@@ -51,29 +51,34 @@ class Scorer:
         The program reads equal texts of one call once, so callers sort by text.
         """
         encodings = self._tokenizer.encode_batch(texts)
-        return self._run(
+        relevance, purchase = self._run(
             self._items,
             np.array([encoding.ids for encoding in encodings], np.int64),
             np.array([encoding.attention_mask for encoding in encodings], np.int64),
             np.array([self._index.get(item, 0) for item in item_ids], np.int64),
         )
+        return relevance, self._headed(purchase)
 
-    def users(self, vectors: np.ndarray, ages: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of users, float32 [n, dim] and [n, purchase_dim].
+    def users(
+        self, vectors: np.ndarray, ages: np.ndarray, entries: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vectors of users, float32 [n, dim] and [n, purchase_dim], and what repeats add, float32 [n, max_history].
 
         Args:
             vectors: float32 [n, max_history, dim] of the items of each history, the most recent last.
             ages: float32 [n, max_history], days from the event to the end of the night.
-            mask: bool [n, max_history], False for padding, which stands on the left.
+            entries: int64 [n, max_history], a number for each item, -1 for padding, which stands on the left.
         """
-        return self._run(self._users, vectors, ages, mask)
+        relevance, purchase, repeats = self._run(self._users, vectors, ages, entries)
+        return relevance, self._headed(purchase), repeats
 
-    def _run(self, program, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _run(self, program, *inputs: np.ndarray) -> list[np.ndarray]:
         with self._torch.inference_mode():
-            relevance, purchase = program(*(self._torch.from_numpy(array) for array in inputs))
-        if not self.manifest["has_purchase"]:
-            purchase = purchase[:, :0]
-        return relevance.numpy(), purchase.numpy()
+            return [output.numpy() for output in program(*(self._torch.from_numpy(array) for array in inputs))]
+
+    def _headed(self, purchase: np.ndarray) -> np.ndarray:
+        """Without columns where training had no exposures, so no purchase head."""
+        return purchase if self.manifest["has_purchase"] else purchase[:, :0]
 
 
 @cache

@@ -24,6 +24,7 @@ READS = {
 }
 
 SCHEMA = "id string, vector array<float>, purchase_vector array<float>"
+OF_USERS = f"{SCHEMA}, repeats map<string,float>"
 ARRAYS = ("item_ids", "times")
 ITEMS_AT_ONCE = 256
 USERS_AT_ONCE = 32
@@ -58,8 +59,9 @@ def vectors(
     of_users = (
         spread(histories, "user_id")
         .sortWithinPartitions("user_id")
-        .mapInArrow(user_encoder(model.path, block, night_end), SCHEMA)
+        .mapInArrow(user_encoder(model.path, block, night_end), OF_USERS)
     )
+    of_items = of_items.withColumn("repeats", F.create_map().cast("map<string,float>"))
     kinds = [frame.select(F.lit(kind).alias("kind"), "*") for kind, frame in (("item", of_items), ("user", of_users))]
     return (
         kinds[0].unionByName(kinds[1]).select(F.lit(day).alias("day"), "*", F.lit(model.version).alias("model_version"))
@@ -98,17 +100,20 @@ def item_encoder(folder: str) -> Callable:
 
 
 def user_encoder(folder: str, block: Block, night_end: datetime) -> Callable:
-    """Arrow batches of user_id, item_ids, times to :data:`SCHEMA`; who has no item of the block has no row."""
+    """Arrow batches of user_id, item_ids, times to :data:`OF_USERS`; who has no item of the block has no row."""
     known = block.matrix("vector")
 
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in parts(batches, USERS_AT_ONCE):
             encoder = scorer(folder)
             inputs = pad(batch, block, known, encoder.manifest["max_history"], night_end)
-            seen = inputs[2].any(axis=1)
+            seen = (inputs[2] >= 0).any(axis=1)
             if seen.any():
                 users = batch["user_id"].filter(pa.array(seen))
-                yield _output(users, *encoder.users(*(array[seen] for array in inputs)))
+                vectors, ages, entries = (array[seen] for array in inputs)
+                relevance, purchase, repeats = encoder.users(vectors, ages, entries)
+                made = _output(users, relevance, purchase)
+                yield made.append_column("repeats", _repeats(entries, repeats, block.ids))
 
     return encode
 
@@ -116,9 +121,10 @@ def user_encoder(folder: str, block: Block, night_end: datetime) -> Callable:
 def pad(
     batch: pa.RecordBatch, block: Block, known: np.ndarray, length: int, night_end: datetime
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Histories as the user encoder reads them: vectors [n, length, d], ages in days [n, length], mask [n, length].
+    """Histories as the user encoder reads them: vectors [n, length, d], ages in days and entries [n, length].
 
-    Items that are not in the block leave no gap; the most recent stands at length - 1.
+    An entry is the item's position in the block, -1 for padding. Items that are not in the block leave no gap; the most
+    recent stands at length - 1.
     """
     items = batch["item_ids"]
     positions = block.positions(items.flatten())
@@ -131,10 +137,18 @@ def pad(
     after = np.searchsorted(owners, owners, side="right") - np.arange(len(owners))  # 1 for a history's last item
     place = (owners, length - after)
     vectors = np.zeros((len(items), length, known.shape[1]), np.float32)
-    ages, mask = np.zeros(vectors.shape[:2], np.float32), np.zeros(vectors.shape[:2], bool)
-    vectors[place], mask[place] = known[positions], True
+    ages, entries = np.zeros(vectors.shape[:2], np.float32), np.full(vectors.shape[:2], -1, np.int64)
+    vectors[place], entries[place] = known[positions], positions
     ages[place] = (end - times) / np.timedelta64(1, "D")
-    return vectors, ages, mask
+    return vectors, ages, entries
+
+
+def _repeats(entries: np.ndarray, repeats: np.ndarray, ids: pa.Array) -> pa.MapArray:
+    """A user's map of item to what it scores above the inner product; the model gives 0 but for its latest place."""
+    require_finite("lists.vectors: repeats", repeats)
+    told = (entries >= 0) & (repeats != 0)
+    offsets = np.concatenate([[0], told.sum(1).cumsum()]).astype(np.int32)
+    return pa.MapArray.from_arrays(offsets, ids.take(pa.array(entries[told])), pa.array(repeats[told], pa.float32()))
 
 
 def _output(ids: pa.Array, relevance: np.ndarray, purchase: np.ndarray) -> pa.RecordBatch:

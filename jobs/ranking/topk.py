@@ -20,15 +20,19 @@ def top_k(
     items: np.ndarray,
     k: int,
     *,
+    added: sparse.csr_array | None = None,
     excluded: sparse.csr_array | None = None,
     block: tuple[int, int] = (256, 4096),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k items with the largest inner product with each user; ties go to the item that stands first.
+    """The k items with the largest score for each user; ties go to the item that stands first.
+
+    The score is the inner product, and for the few pairs of ``added`` what stands there beside it.
 
     Args:
         users: float32 [n, d].
         items: float32 [m, d].
         k: how many items a user gets.
+        added: [n, m], to the scores of the pairs it holds.
         excluded: [n, m], non-zero where an item must not be given to a user.
         block: users and items of one product.
 
@@ -43,11 +47,36 @@ def top_k(
         raise ValueError(f"k is {k}; ask for at least one item a user")
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
         raise ValueError(f"users {users.shape} and items {items.shape} must be [n, d] and [m, d] with the same d")
-    if excluded is not None and excluded.shape != (len(users), len(items)):
-        raise ValueError(f"excluded is {excluded.shape}; it must be ({len(users)}, {len(items)})")
+    for name, pairs in (("added", added), ("excluded", excluded)):
+        if pairs is not None and pairs.shape != (len(users), len(items)):
+            raise ValueError(f"{name} is {pairs.shape}; it must be ({len(users)}, {len(items)})")
     require_finite("users", users)
     require_finite("items", items)
+    if added is None:
+        return _top_k(users, items, k, excluded, block)
+    # the pairs with something added are few: they are scored apart, and meet the best of the others
+    apart = sparse.csr_array((np.ones(len(added.data), bool), added.indices, added.indptr), added.shape)
+    others = apart if excluded is None else apart + excluded.astype(bool)
+    positions, scores = _top_k(users, items, k, others, block)
+    for row, user in enumerate(users.astype(np.float64)):
+        inside = slice(added.indptr[row], added.indptr[row + 1])
+        own, more = added.indices[inside], added.data[inside].astype(np.float64)
+        if excluded is not None:
+            free = ~np.isin(own, excluded[[row]].nonzero()[1])
+            own, more = own[free], more[free]
+        found = positions[row] >= 0
+        everything = np.concatenate([positions[row, found], own])
+        exact = np.einsum("md,d->m", items[own].astype(np.float64), user) + more
+        exact = np.concatenate([scores[row, found], exact])
+        leading = np.lexsort((everything, -exact))[: positions.shape[1]]
+        positions[row, : len(leading)], scores[row, : len(leading)] = everything[leading], exact[leading]
+    return positions, scores
 
+
+def _top_k(
+    users: np.ndarray, items: np.ndarray, k: int, excluded: sparse.csr_array | None, block: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k largest inner products of each user."""
     width = min(k, len(items))
     positions = np.full((len(users), width), -1, np.int64)
     scores = np.full((len(users), width), -np.inf)

@@ -46,10 +46,11 @@ def test_users_with_full_one_item_and_empty_histories(exported, tiny):
     model, folder = exported
     torch.manual_seed(5)
     vectors, ages = torch.randn(3, tiny.max_history, tiny.dim), torch.rand(3, tiny.max_history).sort(descending=True)[0]
-    mask = torch.arange(tiny.max_history) >= torch.tensor([[0], [tiny.max_history - 1], [tiny.max_history]])
-    found = torch.export.load(folder / "export" / "user_encoder.pt2").module()(vectors, ages, mask)
+    seen = torch.arange(tiny.max_history) >= torch.tensor([[0], [tiny.max_history - 1], [tiny.max_history]])
+    entries = torch.where(seen, torch.arange(tiny.max_history) % 3, -1)
+    found = torch.export.load(folder / "export" / "user_encoder.pt2").module()(vectors, ages, entries)
     last, now = torch.full((3, 1), tiny.max_history - 1), torch.zeros(3, 1)
-    for ours, theirs in zip(model.users(vectors, ages, mask, last, now), found, strict=True):
+    for ours, theirs in zip(model.users(vectors, ages, entries, last, now), found, strict=True):
         torch.testing.assert_close(theirs, ours[:, 0], atol=1e-5, rtol=1e-5)
         assert torch.isfinite(theirs).all()
 
@@ -58,7 +59,7 @@ def test_manifest_and_items(exported, lake: Path, tiny):
     _, folder = exported
     night = load(str(lake), DAY)
     assert json.loads((folder / "export" / "manifest.json").read_text()) == {
-        "format": 1,
+        "format": 2,
         "dim": 13,
         "purchase_dim": 4,
         "max_history": 16,

@@ -1,12 +1,13 @@
 """What the towers promise: no look into the future, padding means nothing, repeats count, bad folders are refused."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from training.backbone import load_backbone, load_tokenizer, tokenise
-from training.model import ItemTower, UserTower
+from training.model import ItemTower, Repeats, UserTower
 
 H, D = 6, 7
 
@@ -22,44 +23,46 @@ def users() -> UserTower:
 @pytest.fixture
 def history() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(2)
-    return torch.randn(1, H, D), torch.tensor([[30.0, 20, 12, 7, 3, 1]]), torch.ones(1, H, dtype=torch.bool)
+    return torch.randn(1, H, D), torch.tensor([[30.0, 20, 12, 7, 3, 1]]), torch.arange(H).unsqueeze(0)
 
 
-def at(tower: UserTower, vectors, ages, mask, last: int, query_age: float = 0.0) -> torch.Tensor:
-    found, _ = tower(vectors, ages, mask, torch.tensor([[last]]), torch.tensor([[query_age]]))
+def at(tower: UserTower, vectors, ages, entries, last: int, query_age: float = 0.0) -> torch.Tensor:
+    found, *_ = tower(vectors, ages, entries, torch.tensor([[last]]), torch.tensor([[query_age]]))
     return found[0, 0].detach()
 
 
 def test_a_query_does_not_see_later_events(users, history):
-    vectors, ages, mask = history
-    before = at(users, vectors, ages, mask, last=3, query_age=5.0)
+    vectors, ages, entries = history
+    before = at(users, vectors, ages, entries, last=3, query_age=5.0)
     changed = vectors.clone()
     changed[:, 4:] = 9.0
-    assert torch.equal(at(users, changed, ages, mask, last=3, query_age=5.0), before)
+    assert torch.equal(at(users, changed, ages, entries, last=3, query_age=5.0), before)
     changed[:, 3] = 9.0
-    assert not torch.allclose(at(users, changed, ages, mask, last=3, query_age=5.0), before)
+    assert not torch.allclose(at(users, changed, ages, entries, last=3, query_age=5.0), before)
 
 
 def test_what_was_trained_at_a_query_is_what_is_served_at_the_nights_end(users, history):
-    vectors, ages, mask = history
+    vectors, ages, entries = history
     # four events, then the query five days before the night: the same as four events served that day
-    trained = at(users, vectors[:, 2:], ages[:, 2:], mask[:, 2:], last=1, query_age=5.0)
+    trained = at(users, vectors[:, 2:], ages[:, 2:], entries[:, 2:], last=1, query_age=5.0)
     padded = torch.cat([torch.zeros(1, 2, D), vectors[:, 2:4]], dim=1)
-    seen = torch.tensor([[False, False, True, True]])
+    seen = torch.tensor([[-1, -1, 0, 1]])
     served = at(users, padded, (ages[:, :4] - 5) * 0 + torch.tensor([[0.0, 0.0, 7.0, 2.0]]), seen, last=3)
     assert torch.allclose(trained, served, atol=1e-5)
 
 
 def test_what_lies_in_the_padding_does_not_matter(users, history):
     vectors, ages, _ = history
-    mask = torch.tensor([[False, False, False, True, True, True]])
+    entries = torch.tensor([[-1, -1, -1, 3, 4, 5]])
     other = vectors.clone()
     other[:, :3] = 5.0
-    assert torch.allclose(at(users, vectors, ages, mask, H - 1), at(users, other, ages * mask, mask, H - 1), atol=1e-5)
+    assert torch.allclose(
+        at(users, vectors, ages, entries, H - 1), at(users, other, ages * (entries >= 0), entries, H - 1), atol=1e-5
+    )
 
 
 def test_an_empty_history_has_a_vector(users):
-    empty = torch.zeros(1, H, dtype=torch.bool)
+    empty = torch.full((1, H), -1)
     found = at(users, torch.zeros(1, H, D), torch.zeros(1, H), empty, H - 1)
     assert torch.isfinite(found).all()
     assert found[-1] > 0  # popularity counts
@@ -73,9 +76,55 @@ def test_repeats_weigh_count_to_the_power():
         tower.copy.fill_(1.0)
     a, b = torch.tensor([1.0, 0.0, 5.0]), torch.tensor([0.0, 1.0, 5.0])
     vectors, ages = torch.stack([a, b, a, a]).unsqueeze(0), torch.full((1, 4), 128.0)
-    mask = torch.ones(1, 4, dtype=torch.bool)
-    copied = tower._copied(vectors, ages, mask, torch.tensor([[3]]), torch.tensor([[0.0]]))[0, 0]
+    copied = tower._copied(vectors, ages, torch.tensor([[0, 1, 0, 0]]), torch.tensor([[3]]), torch.tensor([[0.0]]))[
+        0, 0
+    ]
     assert copied.tolist() == pytest.approx([1.5**0.5, 0.5**0.5], abs=1e-6)  # each of them has decayed to a half
+
+
+@pytest.fixture
+def repeats() -> Repeats:
+    """What it adds is 1 + log(0.001 + purchases halving every 128 days)."""
+    torch.manual_seed(4)
+    layer = Repeats(dim=3, width=4)
+    with torch.no_grad():
+        layer.counted.copy_(torch.tensor([0.0, 0, 0, 0, 1, 0]))
+        layer.base.fill_(1.0)
+    return layer
+
+
+def again(layer: Repeats, ages, entries, moments) -> list[list[float]]:
+    """At the moments (last place, age): what each place of one history adds."""
+    last, query_ages = (torch.tensor([[moment[n] for moment in moments]]) for n in (0, 1))
+    states, vectors = torch.randn(1, len(moments), 4), torch.randn(1, len(ages), 3)
+    return layer(states, vectors, torch.tensor([ages]), torch.tensor([entries]), last, query_ages.float())[0].tolist()
+
+
+def test_a_repeat_counts_at_the_latest_purchase_that_the_moment_knows(repeats):
+    found = again(repeats, [256.0, 128.0, 128.0, 0.0], [7, 8, 7, 7], [(3, 0.0), (2, 128.0), (0, 256.0)])
+    of = {count: 1 + math.log(0.001 + count) for count in (0.5, 1.0, 1.5, 1.75)}
+    assert found[0] == pytest.approx([0, of[0.5], 0, of[1.75]], abs=1e-5)
+    assert found[1] == pytest.approx([0, of[1.0], of[1.5], 0], abs=1e-5)
+    assert found[2] == pytest.approx([of[1.0], 0, 0, 0], abs=1e-5)
+
+
+def test_what_a_repeat_adds_depends_on_user_item_and_rhythm_once_it_has_learned(repeats):
+    torch.nn.init.normal_(repeats.out.weight)
+    torch.manual_seed(5)
+    weekly = again(repeats, [21.0, 14.0, 7.0, 1.0], [7, 7, 7, 9], [(3, 0.0)])
+    torch.manual_seed(5)
+    daily = again(repeats, [9.0, 8.0, 7.0, 1.0], [7, 7, 7, 9], [(3, 0.0)])
+    torch.manual_seed(6)
+    other = again(repeats, [21.0, 14.0, 7.0, 1.0], [7, 7, 7, 9], [(3, 0.0)])
+    assert weekly[0][3] == daily[0][3]
+    assert abs(weekly[0][2] - daily[0][2]) > 0.01
+    assert abs(weekly[0][3] - other[0][3]) > 0.01
+
+
+def test_padding_repeats_nothing(repeats):
+    found = again(repeats, [0.0, 0.0, 5.0, 5.0], [-1, -1, 7, 7], [(3, 0.0)])
+    assert found[0][:3] == [0, 0, 0]
+    assert found[0][3] == pytest.approx(1 + math.log(0.001 + 2 * 2 ** (-5 / 128)), abs=1e-5)
 
 
 def test_an_unknown_item_is_its_text_alone():

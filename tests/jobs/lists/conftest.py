@@ -32,13 +32,17 @@ class Items(torch.nn.Module):
 
 
 class Users(torch.nn.Module):
-    """vector = sum of the items' vectors / (1 + age) + the vector of the last place, then 1 for the items' bias."""
+    """vector = sum of the items' vectors / (1 + age) + the vector of the last place, then 1 for the items' bias.
 
-    def forward(self, item_vectors, ages, mask):
-        weights = mask.float() / (1 + ages)
+    The last place's item scores 1 / (1 + age) more.
+    """
+
+    def forward(self, item_vectors, ages, entries):
+        weights = (entries >= 0).float() / (1 + ages)
         summed = (item_vectors * weights[..., None]).sum(1) + item_vectors[:, -1]
         vectors = torch.cat([summed[:, :3], torch.ones_like(summed[:, :1])], dim=1)
-        return vectors, 0.5 * vectors[:, :2]
+        latest = torch.arange(ages.shape[1]) == ages.shape[1] - 1
+        return vectors, 0.5 * vectors[:, :2], weights * latest
 
 
 def write_export(folder, **manifest):
@@ -48,7 +52,7 @@ def write_export(folder, **manifest):
     of_items = torch.export.export(
         Items(), text, dynamic_shapes=({0: rows, 1: tokens}, {0: rows, 1: tokens}, {0: rows})
     )
-    history = (torch.ones(2, LONGEST, 4), torch.ones(2, LONGEST), torch.ones(2, LONGEST, dtype=torch.bool))
+    history = (torch.ones(2, LONGEST, 4), torch.ones(2, LONGEST), torch.ones(2, LONGEST, dtype=torch.int64))
     of_users = torch.export.export(Users(), history, dynamic_shapes=({0: rows}, {0: rows}, {0: rows}))
     torch.export.save(of_items, folder / "item_encoder.pt2")
     torch.export.save(of_users, folder / "user_encoder.pt2")
@@ -60,7 +64,7 @@ def write_export(folder, **manifest):
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "items.json").write_text(json.dumps(list(KNOWN)))
     described = {
-        "format": 1,
+        "format": 2,
         "dim": 4,
         "purchase_dim": 2,
         "max_history": LONGEST,
@@ -113,13 +117,14 @@ class Shop:
             rows.append({"user_id": user_id, "item_ids": [item_id for item_id, _ in lines], "times": times})
         return self.frame("behaviour.histories", *rows)
 
-    def vectors(self, users, items):
-        """{id: (vector, purchase vector)} of each kind."""
+    def vectors(self, users, items, repeats=()):
+        """{id: (vector, purchase vector)} of each kind, and {user_id: {item_id: what is added}}."""
         return self.frame(
             "lists.vectors",
             *(
                 {"kind": kind, "id": id_, "model_version": "7"}
                 | {"vector": [float(x) for x in vector], "purchase_vector": [float(x) for x in purchase]}
+                | {"repeats": dict(repeats).get(id_, {})}
                 for kind, each in (("user", users), ("item", items))
                 for id_, (vector, purchase) in each.items()
             ),

@@ -22,6 +22,9 @@ VECTORS = {
 }
 
 
+REPEATS = {"gus": {"jam": 1.5, "old": 9.0, "cake": -1.0}}
+
+
 @pytest.fixture(scope="module")
 def tables(shop):
     def lines(*bought):
@@ -33,13 +36,21 @@ def tables(shop):
 
     crowd = {f"u{n}": [("jam", 20)] for n in range(3)} | {"u3": [("bread", 20)], "u4": [("bread", 3)]}
     return {
-        "vectors": shop.vectors({"ann": ([1, 2, 1], [1, 0])}, VECTORS),
+        "vectors": shop.vectors({"ann": ([1, 2, 1], [1, 0]), "gus": ([1, 2, 1], [1, 0])}, VECTORS, REPEATS),
         "items": shop.items(*(shop.item(name, on_sale=name != "old") for name in VECTORS)),
         # 3 May is the first day outside the last 28
         "histories": shop.histories(ann=[("old", 20)], **crowd),
         # the four have histories but no vector; they and eve are known by age, fay is not known at all
         "users": shop.users(
-            ann={}, eve={"age": "35-44"}, fay={}, u0={}, u1={}, u2={}, u3={"age": "35-44"}, u4={"income": "25-34K"}
+            ann={},
+            eve={"age": "35-44"},
+            fay={},
+            gus={},
+            u0={},
+            u1={},
+            u2={},
+            u3={"age": "35-44"},
+            u4={"income": "25-34K"},
         ),
         "log": lines(("ann", "bread", "purchase"), ("ann", "cake", "view"), ("fay", "jam", "purchase")),
     }
@@ -68,6 +79,14 @@ def test_known_users_get_the_largest_inner_products_on_sale(found):
     assert {(row["policy"], row["model_version"]) for row in rows} == {("model", "7")}
 
 
+def test_what_was_bought_before_scores_higher_or_lower_by_what_the_model_says(found):
+    rows = found["home", "gus"]
+    # bread 2; jam 0.1 + 1.5; apple 1.5; cake 2 - 1; old is off sale
+    assert [row["item_id"] for row in rows] == ["bread", "jam", "apple"]
+    parts = np.exp([2, 1.6, 1.5])
+    assert [row["relevance"] for row in rows] == pytest.approx(parts / parts.sum())
+
+
 def test_a_surface_without_repeats_leaves_out_what_was_bought_but_not_what_was_viewed(found):
     assert [row["item_id"] for row in found["discover", "ann"]] == ["cake", "apple", "jam"]
     assert [row["item_id"] for row in found["home", "fay"]] == ["jam", "bread", "apple"]
@@ -85,7 +104,7 @@ def test_unknown_users_get_what_their_group_buys_then_what_everybody_buys(found)
 
 
 def test_every_user_has_candidates_on_every_surface(found):
-    users = ["ann", "eve", "fay", "u0", "u1", "u2", "u3", "u4"]
+    users = ["ann", "eve", "fay", "gus", "u0", "u1", "u2", "u3", "u4"]
     assert sorted(found) == [(surface, user) for surface in ("discover", "home") for user in users]
 
 

@@ -79,6 +79,14 @@ def test_users_are_encoded_from_their_last_items_oldest_first_with_ages_at_the_n
     assert found["dan"][0] == pytest.approx([4 / 3, 0, 0, 1])
 
 
+def test_what_an_items_repeat_adds_is_told_by_its_id(made):
+    told = {row["id"]: row["repeats"] for row in made.collect()}
+    # the small model adds 1 / (1 + age) to the last item alone
+    assert {user: told[user] for user in ("ann", "bob")} == {"ann": {"bread": 0.5}, "bob": {"bread": 0.25}}
+    assert told["dan"] == {"pear": pytest.approx(1 / 3)}
+    assert told["apple"] == {}
+
+
 def test_a_model_without_a_purchase_head_gives_empty_purchase_vectors(export, tmp_path):
     folder = shutil.copytree(export, tmp_path / "export")
     (folder / "manifest.json").write_text(json.dumps(manifest(str(export)) | {"has_purchase": False}))
@@ -96,8 +104,8 @@ def test_a_model_that_gives_no_numbers_is_refused():
 def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
         manifest(str(tmp_path))
-    (tmp_path / "manifest.json").write_text('{"format": 2}')
-    with pytest.raises(ValueError, match="format is 2, these jobs read 1"):
+    (tmp_path / "manifest.json").write_text('{"format": 1}')
+    with pytest.raises(ValueError, match="format is 1, these jobs read 2"):
         manifest(str(tmp_path))
 
 

@@ -79,6 +79,23 @@ def test_many_ties_are_settled_on_the_way_without_a_change(monkeypatch, pending)
 
 
 @given(problems(), st.data())
+def test_what_is_added_to_a_pair_counts_unless_the_pair_is_excluded(problem, data):
+    users, items, k = problem
+    shape = (len(users), len(items))
+    more = data.draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([0.0, 0.0, -2.0, 0.5, 9.0])))
+    banned = data.draw(hnp.arrays(bool, shape))
+    positions, scores = top_k(
+        users, items, k, added=sparse.csr_array(more), excluded=sparse.csr_array(banned), block=(3, 8)
+    )
+    exact = np.stack([np.einsum("md,d->m", items.astype(np.float64), user) for user in users.astype(np.float64)]) + more
+    for user in range(len(users)):
+        order = [item for item in np.argsort(-exact[user], kind="stable") if not banned[user, item]][:k]
+        assert positions[user, : len(order)].tolist() == order
+        assert scores[user, : len(order)].tolist() == exact[user, order].tolist()
+        assert (positions[user, len(order) :] == -1).all()
+
+
+@given(problems(), st.data())
 def test_excluded_items_are_never_given_and_the_rest_keep_their_order(problem, data):
     users, items, k = problem
     banned = data.draw(hnp.arrays(bool, (len(users), len(items))))
