@@ -16,7 +16,8 @@ from benchmarks import Result
 def names() -> dict[str, str]:
     """The benchmarks there are, each with the first line of its docstring."""
     found = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "__main__")
-    return {name: (importlib.import_module(f"benchmarks.{name}").__doc__ or "").split("\n")[0] for name in found}
+    modules = {name: importlib.import_module(f"benchmarks.{name}") for name in found}
+    return {name: (module.__doc__ or "").split("\n")[0] for name, module in modules.items() if hasattr(module, "run")}
 
 
 def report(name: str, result: Result, machine: dict) -> str:

@@ -37,7 +37,7 @@ def item_knn(seen: Histories, items: int, cut: float, neighbours: int = 100, shr
     near.setdiag(0)
     left = np.repeat(size, np.diff(near.indptr))
     near.data = near.data / (left * size[near.indices] + shrink)
-    near = _largest(near, neighbours).T.tocsr()
+    near = _largest(near, neighbours)
     return lambda users: (taken[users] @ near).toarray().astype(np.float32)
 
 
