@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from training import tracking
 from training.baselines import most_popular, top_frequency
 from training.data import Night, attributes
+from training.export import FORMAT
 from training.held_out import Figures, HeldOut
 from training.metrics import CUTOFFS, intervals
 from training.recipes import Recipe
@@ -132,6 +133,11 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
     reigning = str(champion.version) if champion else None  # a server says versions as text, a database as numbers
     challenged = champion is not None and reigning != str(version.version)
     reign = exported(champion.run_id) if challenged else None
+    if reign and reign.manifest["format"] != FORMAT:
+        log.warning(
+            "champion %s has an export of format %s, which scoring reads no longer", reigning, reign.manifest["format"]
+        )
+        reign = None
     tops = {
         "candidate": exported(run.info.run_id).tops(night, users),
         "popularity": most_popular(night, users, TOP),

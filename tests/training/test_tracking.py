@@ -1,5 +1,6 @@
 """MLflow: unreachable, empty, and the whole judgement over real exports."""
 
+import json
 import os
 import subprocess
 import sys
@@ -82,6 +83,21 @@ def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys
     assert held.metrics["judge.candidate.ndcg_at_10"] == first.figures["candidate"].means["ndcg_at_10"]
     assert held.metrics["judge.popularity.recall_at_10"] == first.figures["popularity"].means["recall_at_10"]
     assert "decision.json" in {file.path for file in client.list_artifacts(good)}
+
+
+def test_a_champion_whose_export_nothing_reads_any_longer_gives_way(client, lake, tiny, tmp_path):
+    night = load(str(lake), DAY)
+    old = finished_run(client, night, tiny, tmp_path / "old", seed=1, copy=5.0)
+    assert judge(client, tiny, night, str(lake)).promoted
+    manifest = client.download_artifacts(old, "export/manifest.json", str(tmp_path))
+    told = json.loads(Path(manifest).read_text())
+    client.log_dict(old, told | {"format": told["format"] - 1}, "export/manifest.json")
+
+    finished_run(client, night, tiny, tmp_path / "new", seed=2, copy=4.0)
+    decision = judge(client, tiny, night, str(lake))
+    assert "champion" not in decision.figures
+    assert decision.promoted
+    assert str(tracking.champion(client).version) == "2"
 
 
 def test_judging_without_a_run(client, lake, tiny):
