@@ -1,4 +1,6 @@
-"""The models that every recommender of repeat purchases has to beat, as their papers describe them.
+"""Neighbourhood models that a recommender of repeat purchases has to beat, as their papers describe them.
+
+Popularity and each user's most bought items are in ``training.baselines``, as the judge uses them every night.
 
 Each is a function (histories before the cut, number of items, the cut, ...) -> scores of a block of users; positions as
 in ``training.data``. All rank the whole catalogue.
@@ -12,20 +14,6 @@ from scipy.sparse import csr_matrix
 from training.data import Histories
 
 Scores = Callable[[np.ndarray], np.ndarray]  # int64[B] users -> float32[B, items]
-
-
-def popularity(seen: Histories, items: int, cut: float, half_life: float = 30.0) -> Scores:
-    """Purchases of everybody, each halving every ``half_life`` days."""
-    row = np.bincount(seen.items, 0.5 ** ((cut - seen.times) / half_life), minlength=items).astype(np.float32)
-    return lambda users: np.repeat(row[None], len(users), axis=0)
-
-
-def top_frequency(seen: Histories, items: int, cut: float, half_life: float = np.inf) -> Scores:
-    """How often the user bought each item, purchases halving every ``half_life`` days; then what is popular."""
-    counts = _matrix(seen, items, 0.5 ** ((cut - seen.times) / half_life))
-    rest = popularity(seen, items, cut)(np.zeros(1, int))[0]
-    rest = rest / (rest.max() + 1) * 1e-6  # breaks ties, and fills the lists of those who bought little
-    return lambda users: counts[users].toarray() + rest
 
 
 def item_knn(seen: Histories, items: int, cut: float, neighbours: int = 100, shrink: float = 10.0) -> Scores:

@@ -54,7 +54,18 @@ def top_k(
     require_finite("items", items)
     if added is None:
         return _top_k(users, items, k, excluded, block)
-    # the pairs with something added are few: they are scored apart, and meet the best of the others
+    return _with_added(users, items, k, added, excluded, block)
+
+
+def _with_added(
+    users: np.ndarray,
+    items: np.ndarray,
+    k: int,
+    added: sparse.csr_array,
+    excluded: sparse.csr_array | None,
+    block: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs with something added are few: they are scored apart, and meet the best of the others."""
     apart = sparse.csr_array((np.ones(len(added.data), bool), added.indices, added.indptr), added.shape)
     others = apart if excluded is None else apart + excluded.astype(bool)
     positions, scores = _top_k(users, items, k, others, block)

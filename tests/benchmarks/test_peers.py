@@ -18,23 +18,6 @@ def histories(*users):
     return Histories(offsets, items, CUT - ages, np.ones(len(lines)), ages)
 
 
-def test_popularity_halves():
-    seen = histories([(A, 60), (B, 30)], [(B, 30)])
-    assert peers.popularity(seen, 3, CUT)(np.array([0, 1])).tolist() == [[0.25, 1.0, 0.0]] * 2
-
-
-def test_frequency_with_and_without_decay():
-    seen = histories([(A, 60), (A, 60), (B, 30)])
-    assert peers.top_frequency(seen, 3, CUT)(np.array([0]))[0] == pytest.approx([2, 1, 0], abs=1e-5)
-    assert peers.top_frequency(seen, 3, CUT, 30)(np.array([0]))[0] == pytest.approx([0.5, 0.5, 0], abs=1e-5)
-
-
-def test_frequency_leaves_the_rest_to_popularity():
-    seen = histories([(A, 1)], [(C, 1), (B, 2), (B, 2)])
-    scores = peers.top_frequency(seen, 3, CUT)(np.array([0]))[0]
-    assert np.argsort(-scores).tolist() == [A, B, C]
-
-
 def test_item_knn_is_the_shrunken_cosine_of_users():
     seen = histories([(A, 3), (B, 2), (B, 1)], [(A, 2), (B, 1)], [(B, 1)], [(C, 1)])
     scores = peers.item_knn(seen, 3, CUT, shrink=10)(np.array([2, 3]))
