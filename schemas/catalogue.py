@@ -30,3 +30,8 @@ ITEMS = Table(
 )
 
 TABLES = (ITEMS,)
+
+
+def tag_names(brand: str | None, path: list[str]) -> list[str]:
+    """What an item shares with others, as training and scoring call it: its brand, and its categories."""
+    return ([f"brand {brand}"] if brand else []) + [f"category {each}" for each in path]

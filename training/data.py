@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 
-from schemas import table
+from schemas.catalogue import tag_names
+from training.lake import open_table, read_night, table_uri
 from training.recipes import HELD_OUT_DAYS
 
 MICROSECONDS_A_DAY = 86_400_000_000
@@ -75,6 +75,7 @@ class Night:
         item_ids: position = item; the first ``known`` were bought before the cut and have a vector of their own.
         texts: the distinct texts, in the order in which the items first use them.
         text_of: position of each item's text in ``texts``.
+        tags: int64[items, T] brand and categories, numbered from 1 in the order of ``tag_names``; 0 is no tag.
         paths: int64[items, levels], a number for each category with all above it, -1 below an item's last level.
         histories, exposures: of all days up to ``day``.
         versions: table name -> Delta version read.
@@ -86,6 +87,8 @@ class Night:
     known: int
     texts: list[str]
     text_of: np.ndarray
+    tags: np.ndarray
+    tag_names: list[str]
     paths: np.ndarray
     histories: Histories
     exposures: Exposures
@@ -116,43 +119,16 @@ class Night:
         """A hash of what training sees, so that a checkpoint is never continued on other data."""
         seen = self.training()
         digest = hashlib.sha256("\n".join([*seen.item_ids, *seen.texts]).encode())
-        for array in (seen.histories.offsets, seen.histories.items, seen.histories.times, seen.exposures.items):
+        digest.update("\n".join(seen.tag_names).encode())
+        for array in (
+            seen.tags,
+            seen.histories.offsets,
+            seen.histories.items,
+            seen.histories.times,
+            seen.exposures.items,
+        ):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
-
-
-def table_uri(lake: str, name: str) -> str:
-    """Where the lake keeps ``room.table``."""
-    return f"{lake.rstrip('/')}/{name.replace('.', '/')}"
-
-
-def open_table(lake: str, name: str) -> DeltaTable:
-    """The Delta table ``name`` of the lake at ``lake``.
-
-    Raises:
-        ValueError: if it isn't there.
-    """
-    uri = table_uri(lake, name)
-    try:
-        return DeltaTable(uri)
-    except TableNotFoundError as error:
-        job = f"python -m jobs {name} --day D --lake {lake}"
-        raise ValueError(f"table {name} is not in the lake: nothing at {uri}; make it with `{job}`") from error
-
-
-def read_night(delta: DeltaTable, name: str, day: date, columns: list[str]) -> pa.Table:
-    """The rows that the night ``day`` wrote.
-
-    Raises:
-        ValueError: if it wrote none, or a column is missing.
-    """
-    missing = set(columns) - {field.name for field in delta.schema().fields}
-    if missing:
-        raise ValueError(f"table {name} has no column {', '.join(sorted(missing))}; its contract is in schemas/")
-    rows = delta.to_pyarrow_table(partitions=[(table(name).night, "=", day.isoformat())], columns=columns)
-    if not len(rows):
-        raise ValueError(f"table {name} has no rows of night {day}; run that night's job before training")
-    return rows
 
 
 def load(lake: str, day: date) -> Night:
@@ -164,7 +140,7 @@ def load(lake: str, day: date) -> Night:
     names = ("behaviour.histories", "catalogue.items")
     deltas = {name: open_table(lake, name) for name in names}
     histories = read_night(deltas[names[0]], names[0], day, ["user_id", *EVENT]).sort_by("user_id")
-    items = read_night(deltas[names[1]], names[1], day, ["item_id", "text", "category_path"])
+    items = read_night(deltas[names[1]], names[1], day, ["item_id", "text", "brand", "category_path"])
     cut = float((day - date(1970, 1, 1)).days + 1 - HELD_OUT_DAYS)
     ids, known, events = _number(histories, items, cut)
     texts, text_of = _distinct(items, ids)
@@ -172,7 +148,8 @@ def load(lake: str, day: date) -> Night:
     exposures = _exposures(lake, day, user_ids, ids)
     deltas |= {"behaviour.exposures": exposures[1]} if exposures[1] else {}
     versions = {name: delta.version() for name, delta in deltas.items()}
-    return Night(day, user_ids, ids, known, texts, text_of, _paths(items, ids), events, exposures[0], versions)
+    described = (*_tags(items, ids), _paths(items, ids))
+    return Night(day, user_ids, ids, known, texts, text_of, *described, events, exposures[0], versions)
 
 
 def attributes(lake: str, day: date, users: list[str]) -> dict[str, np.ndarray]:
@@ -212,6 +189,18 @@ def _number(histories: pa.Table, items: pa.Table, cut: float) -> tuple[list[str]
     paid = amounts.fill_null(float("nan")).to_numpy()[kept]
     basket = baskets.dictionary_encode().indices.to_numpy().astype(np.int64)[kept]
     return ids, len(known), Histories(offsets, numbers[kept], days[kept], paid, basket)
+
+
+def _tags(items: pa.Table, ids: list[str]) -> tuple[np.ndarray, list[str]]:
+    told = zip(
+        items["item_id"].to_pylist(), items["brand"].to_pylist(), items["category_path"].to_pylist(), strict=True
+    )
+    tags = {item: tag_names(brand, path) for item, brand, path in told}
+    names = sorted({tag for item in ids for tag in tags[item]})
+    number = {tag: place for place, tag in enumerate(names, start=1)}
+    numbers = [[number[tag] for tag in tags[item]] for item in ids]
+    width = max(1, max(map(len, numbers)))
+    return np.array([row + [0] * (width - len(row)) for row in numbers], dtype=np.int64), names
 
 
 def _paths(items: pa.Table, ids: list[str]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The export: all that scoring needs to turn items and histories into vectors, without this package.
 
-export/ manifest.json, tokenizer.json, items.json, item_encoder.pt2, user_encoder.pt2; beside it model.safetensors.
+export/ manifest.json, tokenizer.json, items.json, tags.json, item_encoder.pt2, user_encoder.pt2; beside it
+model.safetensors.
 """
 
 import json
@@ -16,12 +17,12 @@ from training.data import Night
 from training.model import ItemTower, Recommender, UserTower
 from training.recipes import Recipe
 
-FORMAT = 2
+FORMAT = 3
 TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
 
 
 class ItemProgram(nn.Module):
-    """(token ids, attention mask, item index) -> item vectors.
+    """(token ids, attention mask, tags, item index) -> item vectors.
 
     Equal rows of a block go through the language model once: shops have far fewer texts than items, so a caller that
     sorts its items by text gets most of them for nothing. The language model multiplies in bfloat16 where training
@@ -33,7 +34,7 @@ class ItemProgram(nn.Module):
         self.texts, self.items, self.bfloat16 = texts, items, bfloat16
 
     def forward(
-        self, token_ids: torch.Tensor, attention_mask: torch.Tensor, item_index: torch.Tensor
+        self, token_ids: torch.Tensor, attention_mask: torch.Tensor, tags: torch.Tensor, item_index: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         rows = torch.stack([token_ids, attention_mask], dim=1).flatten(1)
         distinct, which = torch.unique(rows, dim=0, return_inverse=True)
@@ -41,7 +42,7 @@ class ItemProgram(nn.Module):
         distinct = distinct.view(-1, 2, token_ids.shape[1])
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             encodings = self.texts(distinct[:, 0], distinct[:, 1])
-        return self.items(encodings[which], item_index)
+        return self.items(encodings[which], tags, item_index)
 
 
 class UserProgram(nn.Module):
@@ -76,11 +77,13 @@ def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recip
         "purchase_dim": recipe.purchase_dim,
         "max_history": recipe.max_history,
         "max_tokens": recipe.max_tokens,
+        "max_tags": night.tags.shape[1],
         "has_purchase": len(night.exposures) > 0,
         "trained_before": night.cut,
     }
     (target / "manifest.json").write_text(json.dumps(manifest, indent=1))
     (target / "items.json").write_text(json.dumps(night.item_ids[: night.known]))
+    (target / "tags.json").write_text(json.dumps(night.tag_names))
     tokenizer.save(str(target / "tokenizer.json"))
     items, users = (
         ItemProgram(model.texts, model.items, bfloat16=recipe.bfloat16).eval(),
@@ -89,7 +92,7 @@ def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recip
     item_inputs, user_inputs = _examples(tokenizer, night, recipe)
     batch, tokens = torch.export.Dim("B", min=1, max=65536), torch.export.Dim("T", min=2, max=recipe.max_tokens)
     rows = {0: batch}
-    _write(items, item_inputs, ({0: batch, 1: tokens}, {0: batch, 1: tokens}, rows), target / "item_encoder.pt2")
+    _write(items, item_inputs, ({0: batch, 1: tokens}, {0: batch, 1: tokens}, rows, rows), target / "item_encoder.pt2")
     _write(users, user_inputs, (rows, rows, rows), target / "user_encoder.pt2")
 
 
@@ -104,7 +107,12 @@ def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple
     ages = torch.rand(3, recipe.max_history, generator=generator).mul(100).sort(dim=1, descending=True).values
     seen = torch.arange(recipe.max_history) >= torch.tensor([[0], [recipe.max_history - 1], [recipe.max_history]])
     entries = torch.where(seen, torch.arange(recipe.max_history) % 5, -1)
-    return (ids, mask, torch.tensor([1, min(2, night.known), 0])), (vectors * seen.unsqueeze(-1), ages * seen, entries)
+    tags = torch.from_numpy(night.tags[[0, 0, -1]])
+    return (ids, mask, tags, torch.tensor([1, min(2, night.known), 0])), (
+        vectors * seen.unsqueeze(-1),
+        ages * seen,
+        entries,
+    )
 
 
 @torch.no_grad()

@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from training import tracking
 from training.backbone import load_backbone, load_tokenizer, tokenise
-from training.batches import Batches
+from training.batches import batches
 from training.checkpoints import Checkpoints
 from training.data import Night, load
+from training.engine import keep_memory, start_engine
 from training.export import export
 from training.loss import Objective
 from training.model import Recommender
@@ -33,11 +34,8 @@ from training.warm_start import item_biases, item_vectors
 
 log = logging.getLogger("training.finetune")
 
-# DeepSpeed would compile its shared-memory reduction at the first start on a CPU. Only inference uses it, it takes most
-# of a minute, and a start that is killed meanwhile leaves a lock on which every later start waits for ever.
-deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-
-METRICS = ("loss", "next_item_loss", "purchase_loss", "gradient_norm", "learning_rate", "step_seconds")
+LOSSES = ("loss", "next_item_loss", "purchase_loss")
+METRICS = (*LOSSES, "gradient_norm", "learning_rate", "step_seconds")
 
 
 def build(recipe: Recipe, night: Night) -> Objective:
@@ -48,7 +46,7 @@ def build(recipe: Recipe, night: Night) -> Objective:
     """
     torch.manual_seed(recipe.seed)
     encoder = load_backbone(recipe.backbone_folder, recipe.tuned_layers)
-    recommender = Recommender(encoder, night.known, recipe)
+    recommender = Recommender(encoder, night.known, len(night.tag_names), recipe)
     with torch.no_grad():
         items = recommender.items
         items.own.weight[1:] = torch.from_numpy(item_vectors(night, recipe.id_dim, recipe.seed))
@@ -57,33 +55,7 @@ def build(recipe: Recipe, night: Night) -> Objective:
         if len(shown):
             rate = float((shown * bought).sum() / shown.sum())
             items.purchase.bias.fill_(np.log(rate / (1 - rate)) / recipe.purchase_dim**0.5)
-    return Objective(recommender, night.text_of, len(night.texts), night.known, recipe)
-
-
-def parameter_groups(model: Recommender, recipe: Recipe) -> list[dict]:
-    """Learning parameters in four groups, each with its own rate."""
-    users = model.users
-    gains = [users.log_decay, users.log_power, users.copy, users.repeats.counted, users.repeats.base]
-    own = list(model.items.own.parameters()) + list(model.items.own_bias.parameters())
-    backbone = [parameter for parameter in model.texts.parameters() if parameter.requires_grad]
-    taken = {id(parameter) for parameter in [*own, *gains, *model.texts.parameters()]}
-    above = [parameter for parameter in model.parameters() if id(parameter) not in taken]
-    groups = ((backbone, recipe.backbone_lr), (above, recipe.lr), (own, recipe.id_lr), (gains, recipe.gain_lr))
-    return [{"params": params, "lr": rate} for params, rate in groups if params]
-
-
-def start_engine(objective: Objective, recipe: Recipe) -> deepspeed.DeepSpeedEngine:
-    """DeepSpeed's engine, with rates that rise over ``warmup`` steps and then fall to 0 at ``steps``."""
-    optimizer = torch.optim.AdamW(parameter_groups(objective.recommender, recipe), weight_decay=0.0)
-
-    def rate(step: int) -> float:
-        return min((step + 1) / recipe.warmup, (recipe.steps - step) / max(recipe.steps - recipe.warmup, 1))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    engine, *_ = deepspeed.initialize(
-        model=objective, optimizer=optimizer, lr_scheduler=schedule, config=recipe.deepspeed, dist_init_required=False
-    )
-    return engine
+    return Objective(recommender, night, recipe)
 
 
 class Run:
@@ -97,8 +69,8 @@ class Run:
         checkpoints.check(identity)
         self.tokenizer = load_tokenizer(recipe.backbone_folder, recipe.max_tokens)
         self.texts = TextTable(*tokenise(self.tokenizer, night.texts), bfloat16=recipe.bfloat16)
-        self.batches = Batches(self.night, recipe)
-        self.engine = start_engine(build(recipe, self.night), recipe)
+        self.batches = batches(self.night, recipe)
+        self.engine = start_engine(build(recipe, self.night), recipe, self.batches.steps)
         self.engine.module.recommender.texts.eval()  # no dropout: a live encoding must fit the table's
         self.step = 0
         if checkpoints.latest():
@@ -128,38 +100,56 @@ class Run:
         Raises:
             FloatingPointError: when the loss is no number; the last checkpoint stays as it is.
         """
-        bar = tqdm(total=self.recipe.steps, initial=self.step, desc="fine-tune", unit="step", disable=self.rank != 0)
-        while self.step < self.recipe.steps:
-            if self.step % self.recipe.refresh_every == 0:
+        bar = tqdm(total=self.batches.steps, initial=self.step, desc="fine-tune", unit="step", disable=self.rank != 0)
+        while self.step < self.batches.steps:
+            if self.step == 0 or (self.step % self.recipe.refresh_every == 0 and self.recipe.tuned_layers):
                 self.texts.refresh(self.engine.module)
+            if self.step == 0:
+                self.engine.module.centre_texts()
             began = time.perf_counter()
             figures = self._one_step()
             self.curve.append({"step": self.step, **figures, "step_seconds": time.perf_counter() - began})
             self.step += 1
             bar.update()
             bar.set_postfix(loss=f"{figures['loss']:.4f}", refresh=False)
-            if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
+            if self.step % self.recipe.checkpoint_every == 0 or self.step == self.batches.steps:
                 self._checkpoint()
         bar.close()
 
     def _one_step(self) -> dict[str, float]:
-        device = self.engine.device
-        arrays = self.batches.draw(self.step, self.rank)
-        arrays |= dict(zip(("token_ids", "attention_mask"), self.texts.tokens(arrays["live"]), strict=True))
-        batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        loss, following, bought = self.engine(batch)
-        parts = torch.stack([loss.detach(), following, bought])
-        dist.all_reduce(parts)
-        parts = (parts / dist.get_world_size()).tolist()
-        if not np.isfinite(parts).all():
-            raise FloatingPointError(
-                f"the loss of step {self.step} is {parts[0]}; lower the recipe's learning rates. "
-                f"The checkpoint after step {self.checkpoints.latest()} in {self.checkpoints.folder} is kept"
-            )
-        self.engine.backward(loss)
-        self.engine.step()
+        """This rank's micro-batches, and the optimizer's step after the last of them."""
+        ranks, figures = dist.get_world_size(), torch.zeros(len(LOSSES))
+        for shard in range(self.rank, self.recipe.shards, ranks):
+            loss, parts = self._forward(shard)
+            self.engine.backward(loss)
+            self.engine.step()
+            figures += parts
+        dist.all_reduce(figures)
         norm = float(self.engine.get_global_grad_norm() or 0.0)
-        return dict(zip(METRICS, [*parts, norm, self.engine.get_lr()[1]], strict=False))
+        if not np.isfinite(norm):
+            raise FloatingPointError(self._stopped(f"the gradient of step {self.step} is {norm}"))
+        means = (figures / self.recipe.shards).tolist()
+        return dict(zip(METRICS, [*means, norm, self.engine.get_lr()[1]], strict=False))
+
+    def _forward(self, shard: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of one micro-batch, and float32[LOSSES] for the log."""
+        torch.manual_seed(hash((self.recipe.seed, self.step, shard)))  # dropout too is the same after a kill
+        arrays = self.batches.draw(self.step, shard)
+        arrays |= dict(zip(("token_ids", "attention_mask"), self.texts.tokens(arrays["live"]), strict=True))
+        batch = {name: torch.from_numpy(array).to(self.engine.device) for name, array in arrays.items()}
+        loss, following, bought = self.engine(batch)
+        parts = torch.stack([loss.detach(), following, bought]).cpu()
+        if not parts.isfinite().all():
+            raise FloatingPointError(
+                self._stopped(f"the loss of step {self.step} is {parts[0].item()} in micro-batch {shard}")
+            )
+        return loss, parts
+
+    def _stopped(self, why: str) -> str:
+        return (
+            f"{why}; lower the recipe's learning rates. "
+            f"The checkpoint after step {self.checkpoints.latest()} in {self.checkpoints.folder} is kept"
+        )
 
     def _checkpoint(self) -> None:
         """Steps are logged when they are safe, so that none is logged twice after a kill."""
@@ -204,6 +194,7 @@ def main() -> None:
     parser.add_argument("--lake", required=True, help="path or URI of the lake")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    keep_memory()
     try:
         chosen = recipe(arguments.recipe)
         if chosen.threads:

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from training import tracking
 from training.baselines import most_popular, top_frequency
-from training.data import Night, attributes
+from training.data import Histories, Night, attributes
 from training.export import FORMAT
 from training.held_out import Figures, HeldOut
 from training.metrics import CUTOFFS, intervals
@@ -57,6 +57,7 @@ class Exported:
         self.known = {
             item: place for place, item in enumerate(json.loads((folder / "items.json").read_text()), start=1)
         }
+        self.tags = {tag: number for number, tag in enumerate(json.loads((folder / "tags.json").read_text()), start=1)}
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.item_encoder, self.user_encoder = (
             torch.export.load(folder / f"{name}_encoder.pt2").module() for name in ("item", "user")
@@ -68,35 +69,44 @@ class Exported:
         vectors = torch.zeros(len(night.item_ids), self.manifest["dim"])
         index = np.array([self.known.get(item, 0) for item in night.item_ids])
         lengths = np.array([len(text) for text in night.texts])
+        tags = np.zeros((len(night.item_ids), self.manifest["max_tags"]), np.int64)
+        numbers = np.array([0, *(self.tags.get(name, 0) for name in night.tag_names)])[night.tags]
+        tags[:, : numbers.shape[1]] = numbers[:, : tags.shape[1]]
         order = np.lexsort((night.text_of, lengths[night.text_of]))
         for low in range(0, len(order), TEXT_BLOCK):
             block = order[low : low + TEXT_BLOCK]
             encodings = self.tokenizer.encode_batch([night.texts[text] for text in night.text_of[block]])
             ids = torch.tensor([encoding.ids for encoding in encodings])
             mask = torch.tensor([encoding.attention_mask for encoding in encodings])
-            vectors[block] = self.item_encoder(ids, mask, torch.from_numpy(index[block]))[0]
+            vectors[block] = self.item_encoder(ids, mask, *map(torch.from_numpy, (tags[block], index[block])))[0]
         return vectors
 
     @torch.no_grad()
+    def scores(self, items: torch.Tensor, seen: Histories, users: np.ndarray, now: float) -> torch.Tensor:
+        """float32[users, items]: relevance of every item at ``now`` to those who have the histories ``seen``.
+
+        Args:
+            items: as :meth:`item_vectors` gives them.
+        """
+        length = self.manifest["max_history"]
+        history = np.full((len(users), length), -1, np.int64)
+        ages = np.zeros((len(users), length), np.float32)
+        for row, user in enumerate(users):
+            latest, times = (array[-length:] for array in seen.of(user))
+            if len(latest):
+                history[row, -len(latest) :], ages[row, -len(latest) :] = latest, now - times
+        entries = torch.from_numpy(history)
+        places = entries.clamp(min=0)
+        vectors = items[places] * (entries >= 0).unsqueeze(-1)
+        found, _, again = self.user_encoder(vectors, torch.from_numpy(ages), entries)
+        return (found @ items.T).scatter_add_(1, places, again)
+
     def tops(self, night: Night, users: np.ndarray) -> np.ndarray:
         """int64[users, TOP]: each user's best items by what was known at the cut."""
-        items = self.item_vectors(night)
-        seen = night.histories.between(-np.inf, night.cut)
-        length = self.manifest["max_history"]
+        items, seen = self.item_vectors(night), night.histories.between(-np.inf, night.cut)
         tops = []
         for low in range(0, len(users), BLOCK):
-            block = users[low : low + BLOCK]
-            history = np.full((len(block), length), -1, np.int64)
-            ages = np.zeros((len(block), length), np.float32)
-            for row, user in enumerate(block):
-                latest, times = (array[-length:] for array in seen.of(user))
-                if len(latest):
-                    history[row, -len(latest) :], ages[row, -len(latest) :] = latest, night.cut - times
-            entries = torch.from_numpy(history)
-            places = entries.clamp(min=0)
-            vectors = items[places] * (entries >= 0).unsqueeze(-1)
-            found, _, again = self.user_encoder(vectors, torch.from_numpy(ages), entries)
-            scores = (found @ items.T).scatter_add_(1, places, again)
+            scores = self.scores(items, seen, users[low : low + BLOCK], night.cut)
             tops.append(scores.topk(min(TOP, len(items)), dim=1).indices.numpy())
         found = np.concatenate(tops)
         return np.pad(found, ((0, 0), (0, TOP - found.shape[1])), constant_values=-1)

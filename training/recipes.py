@@ -14,24 +14,34 @@ class Recipe:
     """Everything that decides a run beside the day and the lake.
 
     Args:
-        name: the recipe's function, its DeepSpeed JSON, and its folder of checkpoints.
+        name: the recipe's function, and its folder of checkpoints.
+        hardware: its DeepSpeed JSON.
         backbone: a Hugging Face model folder or name; None is the all-MiniLM-L6-v2 that is installed with us.
-        tuned_layers: how many of the backbone's last layers learn; the rest, and the token embeddings, stay put.
+        tuned_layers: how many of the backbone's last layers learn; the rest, and the token embeddings, stay put. With 0
+            texts are encoded once.
         max_tokens: longest item text, in tokens.
-        text_dim, id_dim: an item's vector is [text_dim from its text | id_dim of its own | 1 bias].
+        dim: width of item and user vectors, with the items' bias.
+        text_dim, id_dim: how many of these, from the first, are the text's, and how many, before the bias, the item's.
         purchase_dim: width of the purchase vectors, with their bias.
         max_history: latest events of a user that the model sees.
         context: latest events of these that go through the transformer.
         width, heads, layers: of the causal transformer over the history.
-        users: users per step on one rank.
+        predict: what a query asks for: "week", all items of the week from a day on which the user bought, or "next",
+            the one event after each event.
+        dropout: of the transformer over the history.
+        repeats: hidden width of what having bought an item adds to its score; 0 lets counts alone decide.
+        shards: micro-batches a step, shared out among the ranks; the loss doesn't depend on how many these are.
+        users: users per micro-batch.
         queries: moments of each user's history per step, each predicting the week after it.
         targets: items of that week per query, at most.
         shown: promoted items per query for the purchase head, at most.
-        negatives: items sampled per step beside those of the batch.
-        live_texts: item texts per step and rank that go through the language model with gradients.
+        negatives: items sampled per step beside those of the batch; 0 takes all.
+        live_texts: item texts per micro-batch that go through the language model with gradients, where any
+            of its layers is tuned.
         id_dropout: share of items per step that are treated as unknown, so that new items are scored by their text.
         purchase_weight: of the purchase head's loss beside the next-item loss.
-        steps, warmup: optimizer steps, and those over which the learning rates rise before they fall to 0.
+        steps, epochs: how long it trains: steps for "week", passes over all users for "next".
+        warmup: steps over which the learning rates rise before they fall to 0.
         refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
         checkpoint_every: steps between two checkpoints.
         backbone_lr, lr, id_lr, gain_lr: learning rates of the language model, of the layers above it, of the items' own
@@ -42,9 +52,11 @@ class Recipe:
     """
 
     name: str
+    hardware: str
     backbone: str | None = None
     tuned_layers: int = 2
     max_tokens: int = 32
+    dim: int = 193
     text_dim: int = 64
     id_dim: int = 128
     purchase_dim: int = 32
@@ -53,6 +65,10 @@ class Recipe:
     width: int = 128
     heads: int = 4
     layers: int = 2
+    predict: str = "week"
+    dropout: float = 0.0
+    repeats: int = 64
+    shards: int = 2
     users: int = 32
     queries: int = 8
     targets: int = 16
@@ -62,6 +78,7 @@ class Recipe:
     id_dropout: float = 0.1
     purchase_weight: float = 0.1
     steps: int = 200
+    epochs: int = 0
     warmup: int = 20
     refresh_every: int = 100
     checkpoint_every: int = 50
@@ -77,16 +94,19 @@ class Recipe:
     def backbone_folder(self) -> str:
         return self.backbone or str(get_model_path())
 
-    @property
-    def dim(self) -> int:
-        """Width of user and item vectors."""
-        return self.text_dim + self.id_dim + 1
+    def deepspeed(self, ranks: int) -> dict:
+        """DeepSpeed's configuration for this hardware, with the batch size filled in.
 
-    @property
-    def deepspeed(self) -> dict:
-        """DeepSpeed's configuration for this hardware, with the batch size filled in."""
-        config = json.loads(Path(__file__).with_name(f"{self.name}.json").read_text())
-        return {**config, "train_micro_batch_size_per_gpu": self.users}
+        Raises:
+            ValueError: if the ranks can't share the micro-batches of a step.
+        """
+        if self.shards % ranks:
+            raise ValueError(
+                f"recipe {self.name} has {self.shards} micro-batches a step, which {ranks} ranks can't share"
+            )
+        config = json.loads(Path(__file__).with_name(f"{self.hardware}.json").read_text())
+        sizes = {"train_micro_batch_size_per_gpu": self.users, "gradient_accumulation_steps": self.shards // ranks}
+        return {**config, **sizes}
 
     def parameters(self) -> dict:
         """The fields, for a log or a fingerprint."""
@@ -95,14 +115,42 @@ class Recipe:
 
 def cpu() -> Recipe:
     """Two ranks of one core each: a night's first model in minutes."""
-    return Recipe(name="cpu", threads=1)
+    return Recipe(name="cpu", hardware="cpu", threads=1)
+
+
+def sequences() -> Recipe:
+    """As ``cpu``, for shops whose customers take one thing after another."""
+    return replace(
+        cpu(),
+        name="sequences",
+        predict="next",
+        max_history=50,
+        context=50,
+        dim=257,
+        text_dim=256,
+        id_dim=256,
+        width=256,
+        heads=2,
+        layers=1,
+        dropout=0.5,
+        repeats=0,
+        users=128,
+        negatives=0,
+        id_dropout=0.0,
+        epochs=7,
+        refresh_every=250,
+        lr=1e-3,
+        id_lr=1e-3,
+    )
 
 
 def gpu() -> Recipe:
     """One GPU: the whole backbone learns, and more of each step's texts do."""
     return Recipe(
         name="gpu",
+        hardware="gpu",
         tuned_layers=6,
+        shards=1,
         users=128,
         negatives=16384,
         live_texts=512,
@@ -113,24 +161,33 @@ def gpu() -> Recipe:
 
 
 def gpu8() -> Recipe:
-    """One host with up to eight GPUs."""
-    return replace(gpu(), name="gpu8", live_texts=128, users=64)
+    """One host with one, two, four or eight GPUs."""
+    return replace(gpu(), name="gpu8", hardware="gpu8", shards=8, live_texts=128, users=64)
 
 
 def multihost() -> Recipe:
-    """Several hosts of a hostfile; the checkpoint folder must be one they share."""
-    return replace(gpu8(), name="multihost", users=32)
+    """Several hosts of a hostfile, up to sixteen GPUs; the checkpoint folder must be one they share."""
+    return replace(gpu8(), name="multihost", hardware="multihost", shards=16, users=32)
 
 
-RECIPES = {function.__name__: function for function in (cpu, gpu, gpu8, multihost)}
+RECIPES = {function.__name__: function for function in (cpu, sequences, gpu, gpu8, multihost)}
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """The recipe of that name, or of a JSON file with the fields that are to differ from :class:`Recipe`'s.
 
     Raises:
         ValueError: if there is none; the message lists those there are.
     """
+    if name.endswith(".json"):
+        return _of_file(Path(name))
     if name not in RECIPES:
-        raise ValueError(f"no recipe is called {name!r}; there are: {', '.join(RECIPES)}")
+        raise ValueError(f"no recipe is called {name!r}; there are: {', '.join(RECIPES)}, or a JSON file of your own")
     return RECIPES[name]()
+
+
+def _of_file(path: Path) -> Recipe:
+    try:
+        return Recipe(**json.loads(path.read_text()))
+    except (OSError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} holds no recipe (the fields of training.recipes.Recipe as JSON): {error}") from error

@@ -18,7 +18,7 @@ class TextTable:
 
     def tokens(self, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Token ids and mask of these texts, as wide as the longest of them."""
-        width = max(int(self.lengths[texts].max()), 1)
+        width = int(self.lengths[texts].max(initial=1))
         return self.token_ids[texts, :width], self.attention_mask[texts, :width]
 
     @torch.no_grad()

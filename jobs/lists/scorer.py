@@ -13,7 +13,7 @@ import numpy as np
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-FORMAT = 2
+FORMAT = 3
 
 
 def manifest(folder: str) -> dict:
@@ -42,19 +42,27 @@ class Scorer:
         self.manifest = manifest(folder)
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self._index = {item: i for i, item in enumerate(json.loads((Path(folder) / "items.json").read_text()), 1)}
+        self._tags = {tag: i for i, tag in enumerate(json.loads((Path(folder) / "tags.json").read_text()), 1)}
         self._items = torch.export.load(Path(folder) / "item_encoder.pt2").module()
         self._users = torch.export.load(Path(folder) / "user_encoder.pt2").module()
 
-    def items(self, texts: list[str], item_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of items, float32 [n, dim] and [n, purchase_dim]; an item the model never saw has its text alone.
+    def items(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of items, float32 [n, dim] and [n, purchase_dim].
 
-        The program reads equal texts of one call once, so callers sort by text.
+        An item the model never saw has its text and those of its tags that the model did see. The program reads equal
+        texts of one call once, so callers sort by text.
         """
+        width = self.manifest["max_tags"]
+        numbers = np.zeros((len(texts), width), np.int64)
+        for row, names in enumerate(tags):
+            known = [self._tags[name] for name in names if name in self._tags][:width]
+            numbers[row, : len(known)] = known
         encodings = self._tokenizer.encode_batch(texts)
         relevance, purchase = self._run(
             self._items,
             np.array([encoding.ids for encoding in encodings], np.int64),
             np.array([encoding.attention_mask for encoding in encodings], np.int64),
+            numbers,
             np.array([self._index.get(item, 0) for item in item_ids], np.int64),
         )
         return relevance, self._headed(purchase)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from operator import and_
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ from jobs.model import Model
 from jobs.ranking.topk import require_finite
 from jobs.reads import before, on
 from jobs.reads import model as version
+from schemas.catalogue import tag_names
 
 READS = {
     "items": on("catalogue.items"),
@@ -23,6 +26,7 @@ READS = {
     "last_items": before("catalogue.items", nights=1, optional=True),
 }
 
+DESCRIBED = ("text", "brand", "category_path")  # what the model reads of an item
 SCHEMA = "id string, vector array<float>, purchase_vector array<float>"
 OF_USERS = f"{SCHEMA}, repeats map<string,float>"
 ARRAYS = ("item_ids", "times")
@@ -41,12 +45,12 @@ def vectors(
 ) -> DataFrame:
     """One row an item that is on sale or in somebody's recent history, and one a user with a history of known items.
 
-    The language model reads a text once: an item whose text is last night's keeps last night's vector, if that is the
-    same model version's.
+    The language model reads a text once: an item described as last night keeps last night's vector, if that is the same
+    model version's.
     """
     histories = histories.select("user_id", *(_recent(name, manifest(model.path)["max_history"]) for name in ARRAYS))
     named = histories.select(F.explode("item_ids").alias("item_id")).distinct().withColumn("named", F.lit(True))
-    wanted = items.join(named, on="item_id", how="left").where("on_sale OR named").select("item_id", "text")
+    wanted = items.join(named, on="item_id", how="left").where("on_sale OR named").select("item_id", *DESCRIBED)
     if last_vectors is None or last_items is None:
         of_items = item_vectors(wanted, model.path)
     else:
@@ -69,8 +73,13 @@ def vectors(
 
 
 def _kept(wanted: DataFrame, last_vectors: DataFrame, last_items: DataFrame) -> DataFrame:
-    """Last night's vectors of the wanted items whose text hasn't changed."""
-    unchanged = wanted.join(last_items.select("item_id", "text"), on=["item_id", "text"], how="left_semi")
+    """Last night's vectors of the wanted items that are described as they were."""
+    same = [F.col(f"wanted.{name}").eqNullSafe(F.col(f"last.{name}")) for name in DESCRIBED]
+    unchanged = wanted.alias("wanted").join(
+        last_items.alias("last"),
+        on=reduce(and_, same, F.col("wanted.item_id") == F.col("last.item_id")),
+        how="left_semi",
+    )
     of_items = last_vectors.where("kind = 'item'").select("id", "vector", "purchase_vector")
     return of_items.join(unchanged, on=F.col("id") == F.col("item_id"), how="left_semi")
 
@@ -82,19 +91,20 @@ def _recent(name: str, length: int) -> Column:
 
 
 def item_vectors(wanted: DataFrame, folder: str) -> DataFrame:
-    """Encodes item_id and text to :data:`SCHEMA`."""
+    """Encodes item_id and DESCRIBED to :data:`SCHEMA`."""
     # texts of like length share a batch, so little of it is padding; equal texts share one, so they are read once
     ordered = spread(wanted, "text").sortWithinPartitions(F.length("text"), "text", "item_id")
     return ordered.mapInArrow(item_encoder(folder), SCHEMA)
 
 
 def item_encoder(folder: str) -> Callable:
-    """Arrow batches of item_id, text to :data:`SCHEMA`."""
+    """Arrow batches of item_id, DESCRIBED to :data:`SCHEMA`."""
 
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in parts(batches, ITEMS_AT_ONCE):
-            ids, texts = batch["item_id"].to_pylist(), batch["text"].to_pylist()
-            yield _output(batch["item_id"], *scorer(folder).items(texts, ids))
+            ids, texts, brands, paths = (batch[name].to_pylist() for name in ("item_id", *DESCRIBED))
+            tags = list(map(tag_names, brands, paths))
+            yield _output(batch["item_id"], *scorer(folder).items(texts, tags, ids))
 
     return encode
 

@@ -43,7 +43,8 @@ def write_histories(lake: Path, histories: dict[str, list[tuple[str, int]]], day
 def write_items(lake: Path, texts: dict[str, str | None], day: date = DAY) -> None:
     columns = {"day": pa.array([day] * len(texts), pa.date32()), "item_id": list(texts)}
     paths = pa.array([(text or "").split()[:1] for text in texts.values()], pa.list_(pa.string()))
-    table = pa.table({**columns, "text": pa.array(list(texts.values()), pa.string()), "category_path": paths})
+    described = {"brand": pa.nulls(len(texts), pa.string()), "category_path": paths}
+    table = pa.table({**columns, "text": pa.array(list(texts.values()), pa.string()), **described})
     write_deltalake(str(lake / "catalogue" / "items"), table, partition_by=["day"], mode="append")
 
 
@@ -118,9 +119,11 @@ def tiny(backbone: Path):
 
     return Recipe(
         name="cpu",
+        hardware="cpu",
         backbone=str(backbone),
         max_tokens=8,
-        text_dim=4,
+        dim=13,
+        text_dim=6,
         id_dim=8,
         purchase_dim=4,
         max_history=16,

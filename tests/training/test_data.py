@@ -3,11 +3,9 @@
 from datetime import date, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.training.conftest import DAY, write_exposures, write_histories, write_items
-from training.batches import Batches
 from training.data import HELD_OUT_DAYS, load
 
 END = 19814.0  # 2024-04-01, days since 1970
@@ -63,48 +61,6 @@ def test_the_fingerprint_is_of_what_training_sees(tmp_path: Path):
     assert marks[0] != marks[2]
 
 
-def test_a_batch_never_looks_past_its_query_nor_past_the_cut(lake: Path, tiny):
-    night = load(str(lake), DAY).training()
-    batches = Batches(night, tiny)
-    seen_last = 0
-    for step in range(20):
-        batch = batches.draw(step, rank=0)
-        for row in range(tiny.users):
-            for query in np.flatnonzero(batch["last"][row] >= 0):
-                last, moment = batch["last"][row, query], batch["query_ages"][row, query]
-                assert batch["ages"][row, last] > moment  # the history ends before the query's midnight
-                if last + 1 < tiny.max_history:
-                    assert batch["ages"][row, last + 1] <= moment  # and lacks nothing that came before it
-                targets = batch["targets"][row, query]
-                assert (batch["candidates"][targets[targets >= 0]] < night.known).all()
-                seen_last += 1
-    assert seen_last > 20 * tiny.users  # more than one query a user
-
-
-def test_a_query_predicts_the_items_of_the_week_from_it(tmp_path: Path, tiny):
-    # before the cut: a on day 30, b on day 20, c on day 16 of age; the only queries are 20 (week: b, c) and 16 (c)
-    write_histories(tmp_path, {"u": [("a", 30), ("b", 20), ("c", 16), ("d", 12)]})
-    write_items(tmp_path, {name: name for name in "abcd"})
-    night = load(str(tmp_path), DAY).training()
-    found = set()
-    for step in range(20):
-        batch = Batches(night, tiny).draw(step, rank=0)
-        for row, query in zip(*np.nonzero(batch["last"] >= 0), strict=True):
-            known = batch["history"][row, : batch["last"][row, query] + 1]
-            before = "".join(night.item_ids[item] for item in batch["candidates"][known[known >= 0]])
-            targets = batch["targets"][row, query]
-            found.add((before, "".join(night.item_ids[item] for item in batch["candidates"][targets[targets >= 0]])))
-    assert found == {("a", "bc"), ("ab", "cd"), ("abc", "d")}
-
-
-def test_batches_are_a_function_of_step_and_rank(lake: Path, tiny):
-    night = load(str(lake), DAY).training()
-    first, again = Batches(night, tiny).draw(3, 1), Batches(night, tiny).draw(3, 1)
-    assert all(np.array_equal(first[name], again[name]) for name in first)
-    other = Batches(night, tiny).draw(3, 0)
-    assert not np.array_equal(first["history"], other["history"])
-
-
 def test_missing_table(tmp_path: Path):
     with pytest.raises(ValueError, match=r"table behaviour\.histories is not in the lake"):
         load(str(tmp_path), DAY)
@@ -127,10 +83,3 @@ def test_nothing_before_the_held_out_days(tmp_path: Path):
     write_items(tmp_path, {"a": "milk"})
     with pytest.raises(ValueError, match=f"before {HELD_OUT_DAYS} days ago"):
         load(str(tmp_path), DAY)
-
-
-def test_one_item_histories_cannot_be_learned_from(tmp_path: Path, tiny):
-    write_histories(tmp_path, {"u": [("a", 20)]})
-    write_items(tmp_path, {"a": "milk"})
-    with pytest.raises(ValueError, match="no user bought on two different days"):
-        Batches(load(str(tmp_path), DAY).training(), tiny)

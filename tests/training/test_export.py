@@ -19,7 +19,8 @@ from training.model import Recommender
 def exported(tmp_path_factory: pytest.TempPathFactory, lake: Path, tiny) -> tuple[Recommender, Path]:
     night = load(str(lake), DAY).training()
     torch.manual_seed(4)
-    model = Recommender(load_backbone(tiny.backbone_folder, 1), night.known, tiny)
+    model = Recommender(load_backbone(tiny.backbone_folder, 1), night.known, len(night.tag_names), tiny)
+    torch.nn.init.normal_(model.items.tags.weight)
     torch.nn.init.normal_(model.users.say.weight)
     folder = tmp_path_factory.mktemp("model")
     export(model, load_tokenizer(tiny.backbone_folder, tiny.max_tokens), night, tiny, folder)
@@ -35,10 +36,11 @@ def test_items(exported, tiny, rows: int):
     ids = torch.tensor([encoding.ids for encoding in encodings])
     mask = torch.tensor([encoding.attention_mask for encoding in encodings])
     index = torch.tensor([1, 2, 3, 0, 5])[:rows]
-    found = torch.export.load(folder / "export" / "item_encoder.pt2").module()(ids, mask, index)
+    tags = torch.tensor([[1], [2], [3], [0], [1]])[:rows]
+    found = torch.export.load(folder / "export" / "item_encoder.pt2").module()(ids, mask, tags, index)
     with torch.autocast("cpu", torch.bfloat16, enabled=tiny.bfloat16):
         texts = model.texts(ids, mask)
-    for ours, theirs in zip(model.items(texts, index), found, strict=True):
+    for ours, theirs in zip(model.items(texts, tags, index), found, strict=True):
         torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
 
 
@@ -59,15 +61,21 @@ def test_manifest_and_items(exported, lake: Path, tiny):
     _, folder = exported
     night = load(str(lake), DAY)
     assert json.loads((folder / "export" / "manifest.json").read_text()) == {
-        "format": 2,
+        "format": 3,
         "dim": 13,
         "purchase_dim": 4,
         "max_history": 16,
         "max_tokens": 8,
+        "max_tags": 1,
         "has_purchase": True,
         "trained_before": night.cut,
     }
     assert json.loads((folder / "export" / "items.json").read_text()) == [f"i{item:02}" for item in range(24)]
+    assert json.loads((folder / "export" / "tags.json").read_text()) == [
+        "category bread",
+        "category milk",
+        "category soap",
+    ]
 
 
 def test_weights_in_safetensors_are_the_models(exported):

@@ -31,13 +31,13 @@ def environment(home: Path, recipe, **more: str) -> dict[str, str]:
     }
 
 
-def launch(home: Path, lake: Path, recipe, **more: str) -> subprocess.CompletedProcess:
-    """Run training.finetune under the launcher with two ranks; ``home`` gets the checkpoints and MLflow's files."""
+def launch(home: Path, lake: Path, recipe, ranks: int = 2, **more: str) -> subprocess.CompletedProcess:
+    """Run training.finetune under the launcher; ``home`` gets the checkpoints and MLflow's files."""
     home.mkdir(exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [Path(sys.executable).with_name("deepspeed"), "--num_accelerators", "2", "--master_port", port]
+    command = [Path(sys.executable).with_name("deepspeed"), "--num_accelerators", str(ranks), "--master_port", port]
     command += ["--no_local_rank", "--module", "tests.training.launched"]
     command += ["--recipe", "tiny", "--day", DAY.isoformat(), "--lake", str(lake)]
     return subprocess.run(
@@ -71,6 +71,14 @@ def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, trained: Path, 
     assert [step for step, _ in curve(trained)] == list(range(tiny.steps))
 
 
+def test_one_rank_gives_the_curve_of_two(tmp_path: Path, trained: Path, lake: Path, tiny):
+    alone = launch(tmp_path / "home", lake, tiny, ranks=1)
+    assert alone.returncode == 0, alone.stderr[-2000:]
+    assert [loss for _, loss in curve(tmp_path / "home")] == pytest.approx(
+        [loss for _, loss in curve(trained)], rel=1e-3
+    )
+
+
 def test_a_finished_night_is_not_trained_twice(trained: Path, lake: Path, tiny):
     again = launch(trained, lake, replace(tiny, steps=13))
     assert again.returncode == 0
@@ -89,7 +97,7 @@ def test_what_mlflow_holds(trained: Path, tiny):
     }
     assert run.data.params["seed"] == str(tiny.seed)
     held = {file.path for folder in (None, "export") for file in client.list_artifacts(run.info.run_id, folder)}
-    export = {"manifest.json", "items.json", "tokenizer.json", "item_encoder.pt2", "user_encoder.pt2"}
+    export = {"manifest.json", "items.json", "tags.json", "tokenizer.json", "item_encoder.pt2", "user_encoder.pt2"}
     assert held == {"model.safetensors", "export", *(f"export/{name}" for name in export)}
     (version,) = client.search_model_versions("name = 'recommender'")
     assert (str(version.version), version.run_id) == ("1", run.info.run_id)

@@ -5,20 +5,47 @@ import math
 import pytest
 import torch
 
+from training import loss
 from training.loss import next_item_loss, purchase_loss
+
+
+def of_logits(logits: torch.Tensor, targets: torch.Tensor, log_weight: torch.Tensor | float = 0.0) -> float:
+    """The loss of these logits: users are their rows, items the unit vectors."""
+    nothing = torch.zeros(len(logits), 1)
+    weight = torch.zeros(logits.shape[1]) + log_weight
+    return next_item_loss(logits, torch.eye(logits.shape[1]), nothing, nothing.long(), weight, targets).item()
 
 
 def test_next_item_loss_by_hand():
     # one query with targets 0 and 2 over logits log 1, log 2, log 5 (shares 1/8, 2/8, 5/8); a second without targets
-    logits = torch.log(torch.tensor([[[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]]]))
-    targets = torch.tensor([[[0, 2, -1], [-1, -1, -1]]])
-    assert next_item_loss(logits, targets).item() == pytest.approx((math.log(8) + math.log(8 / 5)) / 2, abs=1e-6)
+    logits = torch.log(torch.tensor([[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]]))
+    targets = torch.tensor([[0, 2, -1], [-1, -1, -1]])
+    assert of_logits(logits, targets) == pytest.approx((math.log(8) + math.log(8 / 5)) / 2, abs=1e-6)
 
 
 def test_sampled_candidates_stand_for_those_left_out():
     # nine equal items; of eight that aren't targets two are drawn, each standing for four
-    logits = torch.zeros(1, 1, 3) + torch.log(torch.tensor([1.0, 4.0, 4.0]))
-    assert next_item_loss(logits, torch.tensor([[[0]]])).item() == pytest.approx(math.log(9), abs=1e-6)
+    found = of_logits(torch.zeros(1, 3), torch.tensor([[0]]), torch.log(torch.tensor([1.0, 4.0, 4.0])))
+    assert found == pytest.approx(math.log(9), abs=1e-6)
+
+
+def test_loss_and_gradients_are_those_of_the_plain_softmax(monkeypatch):
+    monkeypatch.setattr(loss, "QUERIES_AT_ONCE", 3)  # seven queries in three blocks
+    torch.manual_seed(0)
+    inputs = [torch.randn(7, 4), torch.randn(9, 4), torch.randn(7, 2)]
+    ours, plain = ([tensor.clone().requires_grad_() for tensor in inputs] for _ in range(2))
+    places = torch.stack([torch.randperm(9)[:2] for _ in range(7)])
+    log_weight, targets = torch.rand(9), torch.randint(9, (7, 3))
+    targets[2], targets[4, 1:] = -1, -1
+    found = next_item_loss(*ours, places, log_weight, targets)
+    logits = (plain[0] @ plain[1].T + log_weight).scatter_add(1, places, plain[2]).log_softmax(-1)
+    means = [logits[query, targets[query][targets[query] >= 0]].mean() for query in range(7) if query != 2]
+    expected = -torch.stack(means).mean()
+    (2 * found).backward()
+    (2 * expected).backward()
+    torch.testing.assert_close(found, expected)
+    for mine, theirs in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)
 
 
 def test_purchase_loss_weighs_what_the_sample_left_out():

@@ -50,7 +50,7 @@ def test_no_champion(client, capsys):
 def finished_run(client: MlflowClient, night, tiny, folder: Path, seed: int, copy: float) -> str:
     """A finished run with a real export of an untrained model that copies the history with this strength."""
     torch.manual_seed(seed)
-    model = Recommender(load_backbone(tiny.backbone_folder, 1), night.known, tiny)
+    model = Recommender(load_backbone(tiny.backbone_folder, 1), night.known, len(night.tag_names), tiny)
     with torch.no_grad():
         model.items.own.weight[1:] *= 50
         model.users.copy.fill_(copy)

@@ -13,20 +13,23 @@ import schemas
 NIGHT = date(2024, 5, 31)
 WORDS = {"[PAD]": (0, 0, 0), "[UNK]": (0, 0, 0), "fruit": (1, 0, 0), "bakery": (0, 1, 0), "red": (0, 0, 1)}
 KNOWN = {"apple": 0.5, "bread": 0.25}  # the items the model knows, with their biases
+TAGS = {"brand acme": (4, 0, 0), "category fresh": (0, 0, 8)}  # the brands and categories it knows, with vectors
 LONGEST = 3
 
 
 class Items(torch.nn.Module):
-    """vector = sum of the words' vectors, then the item's bias; purchase vector = the first two dimensions."""
+    """vector = sum of the words' and the tags' vectors, then the item's bias; purchase vector = its first two."""
 
     def __init__(self):
         super().__init__()
         words = torch.tensor(list(WORDS.values()), dtype=torch.float32)
         self.words = torch.nn.Embedding.from_pretrained(words)
+        tags = torch.tensor([(0, 0, 0), *TAGS.values()], dtype=torch.float32)
+        self.tags = torch.nn.Embedding.from_pretrained(tags)
         self.biases = torch.nn.Embedding.from_pretrained(torch.tensor([[0.0], *([bias] for bias in KNOWN.values())]))
 
-    def forward(self, token_ids, attention_mask, item_index):
-        text = (self.words(token_ids) * attention_mask[..., None]).sum(1)
+    def forward(self, token_ids, attention_mask, tags, item_index):
+        text = (self.words(token_ids) * attention_mask[..., None]).sum(1) + self.tags(tags).sum(1)
         vectors = torch.cat([text, self.biases(item_index)], dim=1)
         return vectors, vectors[:, :2].clone()
 
@@ -48,10 +51,9 @@ class Users(torch.nn.Module):
 def write_export(folder, **manifest):
     """Writes the two programs, the tokenizer, the known items and the manifest."""
     rows, tokens = Dim("rows", min=1, max=4096), Dim("tokens", min=1, max=8)
-    text = (torch.ones(2, 4, dtype=torch.int64), torch.ones(2, 4, dtype=torch.int64), torch.ones(2, dtype=torch.int64))
-    of_items = torch.export.export(
-        Items(), text, dynamic_shapes=({0: rows, 1: tokens}, {0: rows, 1: tokens}, {0: rows})
-    )
+    text = tuple(torch.ones(shape, dtype=torch.int64) for shape in ((2, 4), (2, 4), (2, 2), (2,)))
+    shapes = ({0: rows, 1: tokens}, {0: rows, 1: tokens}, {0: rows}, {0: rows})
+    of_items = torch.export.export(Items(), text, dynamic_shapes=shapes)
     history = (torch.ones(2, LONGEST, 4), torch.ones(2, LONGEST), torch.ones(2, LONGEST, dtype=torch.int64))
     of_users = torch.export.export(Users(), history, dynamic_shapes=({0: rows}, {0: rows}, {0: rows}))
     torch.export.save(of_items, folder / "item_encoder.pt2")
@@ -63,12 +65,14 @@ def write_export(folder, **manifest):
     tokenizer.enable_truncation(8)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "items.json").write_text(json.dumps(list(KNOWN)))
+    (folder / "tags.json").write_text(json.dumps(list(TAGS)))
     described = {
-        "format": 2,
+        "format": 3,
         "dim": 4,
         "purchase_dim": 2,
         "max_history": LONGEST,
         "max_tokens": 8,
+        "max_tags": 2,
         "has_purchase": True,
     }
     (folder / "manifest.json").write_text(json.dumps(described | manifest))
@@ -131,8 +135,9 @@ class Shop:
         )
 
     @staticmethod
-    def item(item_id, text="fruit", price=1.0, on_sale=True):
-        return {"item_id": item_id, "title": item_id.title(), "text": text, "price": price, "on_sale": on_sale}
+    def item(item_id, text="fruit", price=1.0, on_sale=True, brand=None, path=()):
+        described = {"text": text, "brand": brand, "category_path": list(path)}
+        return {"item_id": item_id, "title": item_id.title(), "price": price, "on_sale": on_sale} | described
 
     @staticmethod
     def contract(frame, name):

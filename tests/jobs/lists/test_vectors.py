@@ -47,6 +47,21 @@ def test_items_on_sale_and_items_of_recent_histories_have_vectors(made, shop):
     assert stamps == {(shop.night, "7")}
 
 
+def test_an_items_brand_and_categories_count_as_far_as_the_model_knows_them(shop, export):
+    acme = shop.item("cake", "bakery", brand="acme", path=["food", "fresh"])
+    items = shop.items(acme, shop.item("bread", "bakery", brand="nobody"))
+    frame = vectors(items, shop.histories(), Model("7", "run", str(export)), None, None, day=shop.night)
+    assert by_id(frame, "item") == {"cake": ([4, 1, 8, 0], [4, 1]), "bread": ([0, 1, 0, 0.25], [0, 1])}
+
+
+def test_an_item_that_changes_its_brand_is_encoded_anew(shop, export):
+    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [8, 8]) for name in ("apple", "bread")})
+    last_items = shop.items(shop.item("apple", brand="acme"), shop.item("bread", brand="acme"))
+    items = shop.items(shop.item("apple", brand="acme"), shop.item("bread"))
+    frame = vectors(items, shop.histories(), Model("7", "r", str(export)), last_vectors, last_items, day=shop.night)
+    assert by_id(frame, "item") == {"apple": ([9, 9, 9, 9], [8, 8]), "bread": ([1, 0, 0, 0.25], [1, 0])}
+
+
 @pytest.mark.parametrize(("version", "kept"), [("7", True), ("6", False)])
 def test_an_item_keeps_last_nights_vector_while_its_text_and_the_model_stay(shop, export, version, kept):
     last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [8, 8]) for name in ("apple", "bread", "gone")})
@@ -90,7 +105,7 @@ def test_what_an_items_repeat_adds_is_told_by_its_id(made):
 def test_a_model_without_a_purchase_head_gives_empty_purchase_vectors(export, tmp_path):
     folder = shutil.copytree(export, tmp_path / "export")
     (folder / "manifest.json").write_text(json.dumps(manifest(str(export)) | {"has_purchase": False}))
-    relevance, purchase = Scorer(str(folder)).items(["fruit", "red"], ["apple", "bread"])
+    relevance, purchase = Scorer(str(folder)).items(["fruit", "red"], [[], []], ["apple", "bread"])
     assert relevance.tolist() == [[1, 0, 0, 0.5], [0, 0, 1, 0.25]]
     assert purchase.shape == (2, 0)
 
@@ -105,7 +120,7 @@ def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
         manifest(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format": 1}')
-    with pytest.raises(ValueError, match="format is 1, these jobs read 2"):
+    with pytest.raises(ValueError, match="format is 1, these jobs read 3"):
         manifest(str(tmp_path))
 
 

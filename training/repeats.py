@@ -1,0 +1,82 @@
+"""Buying again: what counts, rhythm and the time since say of an item that the user has bought before."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+HALF_LIVES = (0.25, 2.0, 8.0, 32.0, 128.0, 512.0)  # days: same basket, same trip, a week, a month, a season, a year
+TIMES = 5  # features of a repeat beside its decayed counts
+
+
+def decays(ages: torch.Tensor) -> torch.Tensor:
+    """2^(-age / half-life) for each of HALF_LIVES: [...] days -> [..., 6]."""
+    return torch.exp2(-ages.clamp(min=0).unsqueeze(-1) / ages.new_tensor(HALF_LIVES))
+
+
+class Repeats(nn.Module):
+    """What having bought an item adds to its score, judged at the item's latest purchase before the moment."""
+
+    def __init__(self, dim: int, width: int, hidden: int = 64):
+        super().__init__()
+        self.hidden = hidden
+        if hidden:
+            self.told = nn.Linear(len(HALF_LIVES) + TIMES, hidden)
+            self.user, self.item = nn.Linear(width, hidden, bias=False), nn.Linear(dim, hidden, bias=False)
+            self.out = nn.Linear(hidden, 1)
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
+        # starts as the logarithm of counts that halve in one to four months, above what popularity alone says
+        self.counted = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 0.5, 0.5, 0.0]))
+        self.base = nn.Parameter(torch.tensor([4.0]))
+
+    def forward(
+        self,
+        states: torch.Tensor,
+        vectors: torch.Tensor,
+        ages: torch.Tensor,
+        entries: torch.Tensor,
+        last: torch.Tensor,
+        query_ages: torch.Tensor,
+    ) -> torch.Tensor:
+        """float32[B, Q, H]: what is added at the latest known place of each item, 0 at all other places.
+
+        Args:
+            states: float32[B, Q, width], the user's at each moment; the others as ``UserTower.forward`` has them.
+        """
+        counts, times, span, following = _purchases(ages, entries)
+        known = (entries >= 0)[:, None] & (following[:, None] > last.unsqueeze(-1))
+        known = known & (torch.arange(entries.shape[1], device=entries.device) <= last.unsqueeze(-1))
+        since = (ages[:, None] - query_ages.unsqueeze(-1)).clamp(min=0)
+        decayed = torch.log(counts[:, None] * decays(since) + 1e-3)
+        bonus = decayed @ self.counted + self.base
+        if self.hidden:
+            bonus = bonus + self._judged(states, vectors, decayed, since, times, span)
+        return torch.where(known, bonus, 0.0)
+
+    def _judged(self, states, vectors, decayed, since, times, span) -> torch.Tensor:
+        """What the user's state, the item and its rhythm add to the counts: float32[B, Q, H]."""
+        rhythm = torch.log1p(span / (times - 1).clamp(min=1))[:, None].expand_as(since)
+        several = (times > 1).to(since.dtype)[:, None].expand_as(since)
+        waited = torch.log1p(since)
+        told = [torch.log1p(times)[:, None].expand_as(since), several, waited, rhythm, (waited - rhythm) * several]
+        features = torch.cat([decayed, torch.stack(told, dim=-1)], dim=-1)
+        hidden = self.told(features) + self.user(states)[:, :, None] + self.item(vectors)[:, None]
+        return self.out(F.gelu(hidden)).squeeze(-1).float()
+
+
+@torch.no_grad()
+def _purchases(ages: torch.Tensor, entries: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Of the item at each place of a history, up to and including that place.
+
+    Returns:
+        float32[B, H, 6] purchases decayed to that purchase's day, float32[B, H] their number, float32[B, H] days since
+        the first of them, and int64[B, H] the place of the item's next purchase, H where there is none.
+    """
+    length = entries.shape[1]
+    places = torch.arange(length, device=entries.device)
+    same = (entries[:, :, None] == entries[:, None]) & (entries >= 0)[:, None]
+    upto = same & (places <= places[:, None])
+    gaps = (ages[:, None] - ages[:, :, None]).clamp(min=0)
+    counts = torch.stack([(torch.exp2(-gaps / each) * upto).sum(-1) for each in HALF_LIVES], dim=-1)
+    following = torch.where(same & (places > places[:, None]), places, length).amin(-1)
+    return counts, upto.sum(-1).to(ages.dtype), (gaps * upto).amax(-1), following
