@@ -1,6 +1,6 @@
 """Runs one benchmark: a table for people, then one line of JSON for machines.
 
-python -m benchmarks NAME [--quick]
+python -m benchmarks NAME [--dataset D] [--quick]
 """
 
 import argparse
@@ -49,10 +49,15 @@ def main() -> None:
     )
     parser.add_argument("name", choices=known, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="less data: shows that it runs, not how fast")
+    parser.add_argument("--dataset", metavar="D", help="of a benchmark that has several; it names them")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     machine = benchmarks.machine()  # before the benchmark itself loads it
-    result = importlib.import_module(f"benchmarks.{given.name}").run(given.quick)
+    module = importlib.import_module(f"benchmarks.{given.name}")
+    datasets = getattr(module, "DATASETS", ())
+    if given.dataset not in (datasets or (None,)):
+        parser.error(f"{given.name} {'needs --dataset: ' + ', '.join(datasets) if datasets else 'has no --dataset'}")
+    result = module.run(given.quick, given.dataset) if datasets else module.run(given.quick)
     print(table(result.table))
     for title, goal in result.goals.items():
         print(f"{'met   ' if goal.met else 'MISSED'} {title}: {goal.reached:g}, goal {goal.goal:g}")

@@ -1,38 +1,43 @@
-"""Neighbourhood models that a recommender of repeat purchases has to beat, as their papers describe them.
+"""What a recommender has to beat, as the papers describe it; each gets a Split and gives scores.
 
-Popularity and each user's most bought items are in ``training.baselines``, as the judge uses them every night.
-
-Each is a function (histories before the cut, number of items, the cut, ...) -> scores of a block of users; positions as
-in ``training.data``. All rank the whole catalogue.
+Popularity and each user's most bought items are those of ``training.baselines``, which the judge uses every night.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from benchmarks.accuracy.protocol import Scores, Split, matrix
 from training.data import Histories
 
-Scores = Callable[[np.ndarray], np.ndarray]  # int64[B] users -> float32[B, items]
+
+def popularity(split: Split, half_life: float = np.inf) -> Scores:
+    """One order for all: what was taken most in training, events halving every ``half_life`` days."""
+    counts = matrix(split.train, split.items, _decay(split.train, split.now, half_life)).sum(0).A1
+    return lambda users: np.repeat(counts[None], len(users), axis=0)
 
 
-def item_knn(seen: Histories, items: int, cut: float, neighbours: int = 100, shrink: float = 10.0) -> Scores:
+def top_frequency(split: Split, half_life: float = np.inf) -> Scores:
+    """What each user took most, events halving every ``half_life`` days; popularity decides between equals."""
+    mine = matrix(split.asked, split.items, _decay(split.asked, split.now, half_life))
+    popular = popularity(split, half_life)(np.zeros(1, np.int64))
+    rest = popular / (popular.max() + 1) * 1e-6
+    return lambda users: mine[users].toarray() + rest
+
+
+def item_knn(split: Split, neighbours: int = 100, shrink: float = 10.0) -> Scores:
     """Cosine of items over users with shrinkage, the nearest ``neighbours`` of each (Sarwar et al. 2001)."""
-    taken = _matrix(seen, items, np.ones(len(seen.items)))
-    taken.data[:] = 1
+    taken, known = (_once(matrix(seen, split.items)) for seen in (split.train, split.asked))
     size = np.sqrt(np.asarray(taken.sum(0)).ravel())
     near = (taken.T @ taken).tocsr()
     near.setdiag(0)
     left = np.repeat(size, np.diff(near.indptr))
     near.data = near.data / (left * size[near.indices] + shrink)
     near = _largest(near, neighbours)
-    return lambda users: (taken[users] @ near).toarray().astype(np.float32)
+    return lambda users: (known[users] @ near).toarray()
 
 
 def tifu_knn(
-    seen: Histories,
-    items: int,
-    cut: float,
+    split: Split,
     *,
     neighbours: int = 300,
     groups: int = 7,
@@ -48,7 +53,7 @@ def tifu_knn(
         within, across: decay per basket and per group.
         own: share of the user's own vector.
     """
-    vectors = _tifu_vectors(seen, items, groups, within, across)
+    vectors = _tifu_vectors(split.asked, split.items, groups, within, across)
     squares = np.asarray(vectors.multiply(vectors).sum(1)).ravel()
 
     def scores(users: np.ndarray) -> np.ndarray:
@@ -79,22 +84,24 @@ def _tifu_vectors(seen: Histories, items: int, groups: int, within: float, acros
         group, inside = place // size, place % size
         first = np.where(group == 0, (-baskets) % size, 0)
         weights[rows] = within ** (size - 1 - inside) / (size - first) * across ** (count - 1 - group) / count
-    return _matrix(seen, items, weights)
+    return matrix(seen, items, weights)
 
 
-def _matrix(seen: Histories, items: int, weights: np.ndarray) -> csr_matrix:
-    """Users x items, weights of equal cells added."""
-    shape = (len(seen.offsets) - 1, items)
-    return csr_matrix((weights.astype(np.float32), (seen.users, seen.items)), shape)
+def _decay(seen: Histories, now: float, half_life: float) -> np.ndarray:
+    return 0.5 ** ((now - seen.times) / half_life)
 
 
-def _largest(matrix: csr_matrix, count: int) -> csr_matrix:
+def _once(counts: csr_matrix) -> csr_matrix:
+    return (counts != 0).astype(np.float32)
+
+
+def _largest(near: csr_matrix, count: int) -> csr_matrix:
     """The ``count`` largest values of each row."""
-    kept = np.zeros(len(matrix.data), bool)
-    for low, high in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
-        values = matrix.data[low:high]
+    kept = np.zeros(len(near.data), bool)
+    for low, high in zip(near.indptr[:-1], near.indptr[1:], strict=True):
+        values = near.data[low:high]
         kept[low:high] = values >= np.partition(values, -count)[-count] if len(values) > count else True
-    matrix = matrix.copy()
-    matrix.data[~kept] = 0
-    matrix.eliminate_zeros()
-    return matrix
+    near = near.copy()
+    near.data[~kept] = 0
+    near.eliminate_zeros()
+    return near

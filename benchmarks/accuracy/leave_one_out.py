@@ -1,0 +1,74 @@
+"""Beauty and Sports: our model, what text and fine-tuning add to it, and its peers, on the published split."""
+
+import tempfile
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from benchmarks.accuracy import amazon, ours
+from benchmarks.accuracy.contenders import Contender, measured, neighbours, published
+from benchmarks.accuracy.protocol import Lists, Split, figures, means, tops
+from training.data import load
+from training.recipes import HELD_OUT_DAYS, Recipe, recipe
+
+DAY = date(2014, 7, 23)
+SEEDS = (1, 2, 3)  # of the tie-shuffled orders
+QUICK_USERS, QUICK_EPOCHS, QUICK_SECONDS = 1500, 1, 20
+RAW = "raw"
+
+
+def variants(quick: bool) -> dict[str, Recipe]:
+    """Our recipe, and the same without fine-tuning and without text."""
+    chosen = recipe("sequences")
+    if quick:
+        chosen = replace(chosen, epochs=QUICK_EPOCHS)
+    frozen = replace(chosen, tuned_layers=0)
+    return {"ours": chosen, "ours, text frozen": frozen, "ours, ids alone": frozen}
+
+
+def compare(dataset: amazon.Dataset, quick: bool) -> dict:
+    """Figures by model, protocol and order."""
+    found: dict = {}
+    orders = {RAW: dataset} | ({} if quick else {f"shuffled {seed}": dataset.shuffled(seed) for seed in SEEDS})
+    with tempfile.TemporaryDirectory(prefix="accuracy-") as folder:
+        for order, data in orders.items():
+            work = Path(folder) / order.replace(" ", "")
+            spent = 0.0  # what our training took is what SASRec gets
+            for name, contender in _ours(data, work, quick, order).items():
+                _take(found, name, order, contender, data.split())
+                spent = spent or found[name]["masked"][order]["seconds"]
+            for name, contender in (neighbours(()) | published(work, QUICK_SECONDS if quick else spent)).items():
+                _take(found, name, order, contender, data.split())
+    return found
+
+
+def _ours(data: amazon.Dataset, folder: Path, quick: bool, order: str) -> dict[str, Contender]:
+    """What text and fine-tuning add is asked in the file's order alone."""
+    nameless = replace(data, texts=[""] * len(data.texts), attributes=[[] for _ in data.texts])
+    return {
+        name: lambda split, name=name, chosen=chosen: _train(
+            nameless if name == "ours, ids alone" else data,
+            split,
+            chosen,
+            folder / name.replace(", ", "_").replace(" ", "_"),
+        )
+        for name, chosen in variants(quick).items()
+        if order == RAW or name == "ours"
+    }
+
+
+def _take(found: dict, name: str, order: str, contender: Contender, split: Split) -> None:
+    lists, cost = measured(f"{name}, {order}", contender, split)
+    for protocol, values in figures(lists, split).items():
+        found.setdefault(name, {}).setdefault(protocol, {})[order] = means(values) | cost
+
+
+def _train(data: amazon.Dataset, split: Split, chosen: Recipe, folder: Path) -> Lists:
+    ids = [f"i{item:06}" for item in range(len(data.texts))]
+    catalogue = ours.Catalogue(ids, data.texts, [None] * len(ids), data.attributes)
+    cut = float((DAY - date(1970, 1, 1)).days + 1 - HELD_OUT_DAYS)
+    lake = folder / "lake"
+    users = [f"u{user:06}" for user in range(len(data.items))]
+    ours.write_lake(lake, DAY, users, data.dated(cut), catalogue)
+    export = ours.train(folder, lake, DAY, chosen)
+    return tops(ours.scores(export, load(str(lake), DAY), catalogue, split), split)

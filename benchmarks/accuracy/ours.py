@@ -1,0 +1,105 @@
+"""Our model as a shop gets it: a lake, the launcher with two ranks, and the lists that its export makes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from benchmarks.accuracy.protocol import Scores, Split
+from training.data import MICROSECONDS_A_DAY, Histories, Night
+from training.judge import Exported
+from training.recipes import Recipe
+
+RANKS = 2
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What training reads of the items, by position."""
+
+    ids: list[str]
+    texts: list[str]
+    brands: list[str | None]
+    paths: list[list[str]]
+
+
+def write_lake(lake: Path, day: date, users: list[str], histories: Histories, catalogue: Catalogue) -> None:
+    """The night ``day`` of a lake with the two tables that training needs.
+
+    Args:
+        users: names in ascending order, so that training numbers them alike.
+        histories: of these users; times are days since 1970-01-01.
+    """
+    stamps = pa.array(np.round(histories.times * MICROSECONDS_A_DAY).astype(np.int64)).cast(pa.timestamp("us", "UTC"))
+    ids = pa.array(catalogue.ids)
+    columns = {
+        "item_ids": ids.take(pa.array(histories.items)),
+        "times": stamps,
+        "amounts": pa.array(histories.amounts, from_pandas=True),
+        "baskets": pa.array(histories.baskets).cast(pa.string()),
+    }
+    offsets = pa.array(histories.offsets.astype(np.int32))
+    lists = {name: pa.ListArray.from_arrays(offsets, values) for name, values in columns.items()}
+    nights = pa.array([day] * len(users), pa.date32())
+    rows = pa.table({"day": nights, "user_id": users, **lists})
+    items = {"day": pa.array([day] * len(ids), pa.date32()), "item_id": ids, "text": catalogue.texts}
+    brands, paths = pa.array(catalogue.brands, pa.string()), pa.array(catalogue.paths, pa.list_(pa.string()))
+    write_deltalake(str(lake / "behaviour/histories"), rows, partition_by=["day"], mode="append")
+    write_deltalake(
+        str(lake / "catalogue/items"),
+        pa.table({**items, "brand": brands, "category_path": paths}),
+        partition_by=["day"],
+    )
+
+
+def train(folder: Path, lake: Path, day: date, recipe: Recipe, ranks: int = RANKS) -> Path:
+    """The export of a training run in ``folder``, started as a night starts it.
+
+    Raises:
+        RuntimeError: the launcher failed; its last lines are in the message.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [str(Path(sys.executable).with_name("deepspeed")), "--num_accelerators", str(ranks)]
+    command += ["--master_port", port, "--no_local_rank", "--module", "training.finetune"]
+    (folder / "recipe.json").write_text(json.dumps(recipe.parameters()))
+    command += ["--recipe", str(folder / "recipe.json"), "--day", day.isoformat(), "--lake", str(lake)]
+    with open(folder / "training.log", "w") as log:
+        done = subprocess.run(command, cwd=folder, env=environment(folder), stdout=log, stderr=log)
+    if done.returncode:
+        raise RuntimeError("training failed:\n" + (folder / "training.log").read_text()[-2000:])
+    return folder / "checkpoints" / recipe.name / day.isoformat() / "model" / "export"
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Of a training of its own: its checkpoints and MLflow stay in ``folder``."""
+    return {
+        **os.environ,
+        "DS_ACCELERATOR": "cpu",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(PROJECT),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "NIGHT_CHECKPOINTS": str(folder / "checkpoints"),
+    }
+
+
+def scores(export: Path, night: Night, catalogue: Catalogue, split: Split) -> Scores:
+    """Of the export's model, which knows of each user what the split says when it asks."""
+    exported = Exported(export)
+    items = exported.item_vectors(night)
+    place = dict(zip(night.item_ids, range(len(night.item_ids)), strict=True))
+    here = np.array([place[item] for item in catalogue.ids])
+    seen = replace(split.asked, items=here[split.asked.items])
+    return lambda users: exported.scores(items, seen, users, split.now).numpy()[:, here]

@@ -1,0 +1,114 @@
+"""Complete Journey: our model, trained anew for each week as a shop would, beside its peers."""
+
+import os
+import tempfile
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.accuracy import journey, ours
+from benchmarks.accuracy.contenders import Contender, measured, neighbours, published
+from benchmarks.accuracy.journey import Journey
+from benchmarks.accuracy.protocol import CUTOFFS, Lists, Split, means, tops
+from training.data import load
+from training.metrics import accuracy
+from training.recipes import recipe
+
+HALF_LIVES = (np.inf, 60.0)  # of top-frequency
+QUICK_STEPS, QUICK_SECONDS = 4, 20
+DRAWS = 2000  # bootstrap samples
+OURS = "ours"
+COMPARED = ("ndcg@10", "recall@10")
+
+Values = dict[str, np.ndarray]  # float64[user-weeks] by metric
+
+
+def compare(data: Journey, lake: Path, quick: bool) -> tuple[dict, dict]:
+    """Figures by model, protocol and "weeks"; and our lead over the best peer, by protocol and metric."""
+    days = journey.days(1 if quick else journey.WEEKS)
+    found: dict[str, dict[str, list[Values]]] = {}
+    asked: dict[str, list[np.ndarray]] = {}
+    costs: dict[str, list[dict]] = {}
+    with tempfile.TemporaryDirectory(prefix="accuracy-") as folder:
+        for day in days:
+            split, work = data.week(day), Path(folder) / day.isoformat()
+            made = {OURS: measured(f"{OURS}, {day}", _ours(data, lake, day, work, quick), split)}
+            spent = QUICK_SECONDS if quick else made[OURS][1]["seconds"]
+            for name, contender in (neighbours(HALF_LIVES) | published(work, spent)).items():
+                made[name] = measured(f"{name}, {day}", contender, split)
+            for name, (lists, cost) in made.items():
+                costs.setdefault(name, []).append(cost)
+                for protocol, (users, values) in protocols(lists, split).items():
+                    found.setdefault(name, {}).setdefault(protocol, []).append(values)
+                    if name == OURS:
+                        asked.setdefault(protocol, []).append(users)
+    pooled = {name: {protocol: _joined(each) for protocol, each in mine.items()} for name, mine in found.items()}
+    figures = {
+        name: {protocol: {"weeks": means(values) | _cost(costs[name])} for protocol, values in mine.items()}
+        for name, mine in pooled.items()
+    }
+    users = {protocol: np.concatenate(each) for protocol, each in asked.items()}
+    return figures, {protocol: _leads(pooled, protocol, users[protocol]) for protocol in users}
+
+
+def protocols(lists: Lists, split: Split) -> dict[str, tuple[np.ndarray, Values]]:
+    """Users and their values: of "all", of those with "few" baskets, and of items "new" to the user."""
+    values = accuracy(lists["unmasked"], split.relevant, CUTOFFS)
+    few = journey.few_baskets(split)
+    new, kept = journey.new_to_the_user(split)
+    return {
+        "all": (split.users, values),
+        "new": (new.users, accuracy(lists["masked"][kept], new.relevant, CUTOFFS)),
+        "few": (split.users[few], {name: each[few] for name, each in values.items()}),
+    }
+
+
+def interval(difference: np.ndarray, users: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean, users drawn with all their weeks: one household's weeks are alike."""
+    names, place = np.unique(users, return_inverse=True)
+    totals, weeks = np.bincount(place, difference), np.bincount(place)
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
+    lower, upper = np.quantile(drawn @ totals / np.maximum(drawn @ weeks, 1), [0.025, 0.975])
+    return float(lower), float(upper)
+
+
+def _ours(data: Journey, lake: Path, day: date, work: Path, quick: bool) -> Contender:
+    def mine(split: Split) -> Lists:
+        chosen = replace(recipe("cpu"), steps=QUICK_STEPS, checkpoint_every=QUICK_STEPS) if quick else recipe("cpu")
+        shop = work / "lake"
+        ours.write_lake(shop, day, data.users, data.upto(day), data.catalogue)
+        # what was promoted is a table of the night's; training reads of it what came before its cut
+        os.symlink(lake / "behaviour/exposures", shop / "behaviour/exposures")
+        export = ours.train(work, shop, day, chosen)
+        return tops(ours.scores(export, load(str(shop), day), data.catalogue, split), split)
+
+    return mine
+
+
+def _joined(each: list[Values]) -> Values:
+    return {name: np.concatenate([values[name] for values in each]) for name in each[0]}
+
+
+def _cost(each: list[dict]) -> dict:
+    return {
+        "seconds": round(sum(cost["seconds"] for cost in each), 1),
+        "peak_gib": max(cost["peak_gib"] for cost in each),
+    }
+
+
+def _leads(pooled: dict[str, dict[str, Values]], protocol: str, users: np.ndarray) -> dict:
+    leads = {}
+    for metric in COMPARED:
+        values = {name: mine[protocol][metric.replace("@", "_at_")] for name, mine in pooled.items()}
+        best = max((name for name in values if name != OURS), key=lambda name: values[name].mean())
+        lower, upper = interval(values[OURS] - values[best], users)
+        leads[metric] = {
+            "peer": best,
+            "ratio": float(values[OURS].mean() / max(values[best].mean(), 1e-9)),
+            "lower": lower,
+            "upper": upper,
+            "user_weeks": len(users),
+        }
+    return leads
