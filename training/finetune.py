@@ -189,7 +189,7 @@ def already_finished(checkpoints: Checkpoints) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.finetune", description="Fine-tune one night's recommender.")
-    parser.add_argument("--recipe", required=True, help="cpu, gpu, gpu8 or multihost")
+    parser.add_argument("--recipe", required=True, help="a name of training/recipes.py, or a JSON file")
     parser.add_argument("--day", required=True, type=date.fromisoformat)
     parser.add_argument("--lake", required=True, help="path or URI of the lake")
     arguments = parser.parse_args()

@@ -90,6 +90,20 @@ class Recipe:
     threads: int = 0
     seed: int = 17
 
+    def __post_init__(self):
+        length = "steps" if self.predict == "week" else "epochs"
+        for wrong, why in (
+            (self.predict not in ("week", "next"), f"predict is {self.predict!r}, not week or next"),
+            (getattr(self, length) < 1, f"predict is {self.predict!r}, which needs {length} of 1 or more"),
+            (not _configuration(self.hardware).exists(), f"hardware is {self.hardware!r}, which has no JSON here"),
+            (
+                max(self.text_dim, self.id_dim) > self.dim - 1,
+                f"text_dim and id_dim must fit into dim - 1 = {self.dim - 1}",
+            ),
+        ):
+            if wrong:
+                raise ValueError(f"recipe {self.name}: {why}")
+
     @property
     def backbone_folder(self) -> str:
         return self.backbone or str(get_model_path())
@@ -104,13 +118,17 @@ class Recipe:
             raise ValueError(
                 f"recipe {self.name} has {self.shards} micro-batches a step, which {ranks} ranks can't share"
             )
-        config = json.loads(Path(__file__).with_name(f"{self.hardware}.json").read_text())
+        config = json.loads(_configuration(self.hardware).read_text())
         sizes = {"train_micro_batch_size_per_gpu": self.users, "gradient_accumulation_steps": self.shards // ranks}
         return {**config, **sizes}
 
     def parameters(self) -> dict:
         """The fields, for a log or a fingerprint."""
         return asdict(self)
+
+
+def _configuration(hardware: str) -> Path:
+    return Path(__file__).with_name(f"{hardware}.json")
 
 
 def cpu() -> Recipe:

@@ -45,7 +45,7 @@ def test_a_query_predicts_the_items_of_the_week_from_it(tmp_path: Path, tiny):
     assert found == {("a", "bc"), ("ab", "cd"), ("abc", "d")}
 
 
-def test_batches_are_a_function_of_step_and_rank(lake: Path, tiny):
+def test_batches_are_a_function_of_step_and_shard(lake: Path, tiny):
     night = load(str(lake), DAY).training()
     first, again = Weeks(night, tiny).draw(3, 1), Weeks(night, tiny).draw(3, 1)
     assert all(np.array_equal(first[name], again[name]) for name in first)

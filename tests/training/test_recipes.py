@@ -43,3 +43,17 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, text: str):
 def test_an_unknown_name_lists_those_there_are():
     with pytest.raises(ValueError, match="no recipe is called 'tpu'; there are: cpu, sequences, gpu"):
         recipe("tpu")
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"predict": "month"}, "predict is 'month', not week or next"),
+        ({"predict": "next"}, "predict is 'next', which needs epochs of 1 or more"),
+        ({"hardware": "tpu"}, "hardware is 'tpu', which has no JSON here"),
+        ({"id_dim": 193}, "text_dim and id_dim must fit into dim - 1 = 192"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained(fields: dict, why: str):
+    with pytest.raises(ValueError, match=f"recipe mine: {why}"):
+        Recipe(**({"name": "mine", "hardware": "cpu"} | fields))
