@@ -2,6 +2,8 @@
 
 from schemas.contract import DAY, Column, Table
 
+TEXT_KINDS = ("title", "attributes", "description", "review", "search")
+
 ITEMS = Table(
     name="catalogue.items",
     doc="One row an item: its text, price with history, and how it sells.",
@@ -29,7 +31,29 @@ ITEMS = Table(
     may_be_empty=False,
 )
 
-TABLES = (ITEMS,)
+TEXTS = Table(
+    name="catalogue.texts",
+    doc="The shop's own words, each once: the corpus on which a language model continues its pre-training.",
+    columns=(
+        DAY,
+        Column("text_id", "string", "hash of kind, normalised text and about, 32 hex digits", required=True),
+        Column("kind", "string", "where it was written", required=True, one_of=TEXT_KINDS),
+        Column("text", "string", "on one line, as it was written", required=True, max_length=2000),
+        Column("about", "string", "the title of the item it tells about; null for titles, and where no item is known"),
+        Column("item_id", "string", "the smallest id of the items it was told of; null where no item is known"),
+        Column("language", "string", "by script and stop words", required=True, one_of=("en", "zh", "other")),
+        Column(
+            "terms", "array<string>", "its words, of Chinese pairs of characters, without stop words", required=True
+        ),
+        Column("since", "date", "the first day on which it was known", required=True),
+        Column("times", "bigint", "how many items, reviews or searches told it", required=True, minimum=1),
+    ),
+    key=("text_id",),
+    least_share=0.5,
+    rows=(("item_named", "kind = 'title' OR (about IS NULL) = (item_id IS NULL)"),),
+)
+
+TABLES = (ITEMS, TEXTS)
 
 
 def tag_names(brand: str | None, path: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from jobs.reads import on, upto
 READS = {"log": upto("behaviour.log"), "items": on("raw.items")}
 
 UNKNOWN = "unknown"  # the category of an item that has none
+NAMELESS = "Item"  # followed by its id, the title of an item that has nothing to be called by
 
 TITLE_LENGTH = 500
 TEXT_LENGTH = 600  # more than the language model reads of it
@@ -78,7 +79,7 @@ def _described(items: DataFrame) -> DataFrame:
         "shop_title",
         F.left("description", F.lit(NAME_LENGTH)),
         F.try_element_at("category_path", F.lit(-1)),
-        F.concat_ws(" ", F.lit("Item"), "item_id"),
+        F.concat_ws(" ", F.lit(NAMELESS), "item_id"),
     )
     path_text = F.when(F.size("category_path") > 0, F.concat_ws(" > ", "category_path"))
     text = F.concat_ws(". ", "title", "brand", path_text, "description")
