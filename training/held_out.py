@@ -11,7 +11,8 @@ from training.metrics import CUTOFFS, Relevant, accuracy, coverage, intervals, v
 GROUPED = ("age", "income")  # attributes of people that models are compared by, where the shop knows them
 LEAST = 20  # users a group must have: an interval of fewer says nothing
 VARIETY = 10  # the cutoff of diversity and novelty
-GROUP_METRICS = ("ndcg_at_10", "recall_at_10", "revenue_at_10")
+GATE = "ndcg_at_10"  # the metric that decides
+GROUP_METRICS = (GATE, "recall_at_10", "revenue_at_10")
 
 
 @dataclass(frozen=True)
