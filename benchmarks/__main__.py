@@ -1,6 +1,6 @@
 """Runs one benchmark: a table for people, then one line of JSON for machines.
 
-python -m benchmarks NAME [--dataset D] [--quick]
+python -m benchmarks NAME [--dataset D] [--export FOLDER --lake LAKE --day D [--backbone FOLDER]] [--quick]
 """
 
 import argparse
@@ -8,9 +8,13 @@ import importlib
 import json
 import logging
 import pkgutil
+from datetime import date
+from pathlib import Path
 
 import benchmarks
 from benchmarks import Result
+
+MODEL = ("export", "lake", "day", "backbone")  # options that say which trained model is measured
 
 
 def names() -> dict[str, str]:
@@ -50,6 +54,10 @@ def main() -> None:
     parser.add_argument("name", choices=known, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="less data: shows that it runs, not how fast")
     parser.add_argument("--dataset", metavar="D", help="of a benchmark that has several; it names them")
+    parser.add_argument("--export", metavar="FOLDER", type=Path, help="of a benchmark of a trained model: its export,")
+    parser.add_argument("--lake", metavar="LAKE", help="a lake with the night that it was trained on,")
+    parser.add_argument("--day", metavar="D", type=date.fromisoformat, help="that night,")
+    parser.add_argument("--backbone", metavar="FOLDER", help="and what its language model was made of")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     machine = benchmarks.machine()  # before the benchmark itself loads it
@@ -57,7 +65,14 @@ def main() -> None:
     datasets = getattr(module, "DATASETS", ())
     if given.dataset not in (datasets or (None,)):
         parser.error(f"{given.name} {'needs --dataset: ' + ', '.join(datasets) if datasets else 'has no --dataset'}")
-    result = module.run(given.quick, given.dataset) if datasets else module.run(given.quick)
+    needs, takes = getattr(module, "NEEDS", ()), getattr(module, "TAKES", ())
+    options = {name: getattr(given, name) for name in MODEL if getattr(given, name) is not None}
+    if missing := [f"--{name}" for name in needs if name not in options]:
+        parser.error(f"{given.name} needs a trained model: {', '.join(missing)} missing")
+    if useless := [f"--{name}" for name in options if name not in (*needs, *takes)]:
+        parser.error(f"{given.name} has no {', '.join(useless)}")
+    options |= {"dataset": given.dataset} if datasets else {}
+    result = module.run(given.quick, **options)
     print(table(result.table))
     for title, goal in result.goals.items():
         print(f"{'met   ' if goal.met else 'MISSED'} {title}: {goal.reached:g}, goal {goal.goal:g}")
