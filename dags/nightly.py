@@ -4,7 +4,7 @@ From what the shop's source delivered on one day to audited lists in `lists.reco
 makes the tables of its rooms (see `schemas/`) in one session, and is done only when the lake holds its commits.
 
     raw > behaviour_to_profiles > champion -------------------> lists > page
-                                        \\ untrained > train > judge /
+                                        \\ untrained > pretrain > train > judge /
 
 **Which night.** The run's logical date. The schedule's data interval is [day, day + 1) UTC, so day's night starts when
 day is over. By hand: `airflow dags test nightly 2017-12-31`, or the button in the UI with that logical date.
@@ -21,7 +21,7 @@ times; an input that no retry mends fails at once. Always clear a task with all 
 | raw | the file or column its log names; the day in `insight.quality`, `raw.rejects` | deliver again, clear it |
 | behaviour_to_profiles | `insight.quality` of the day: what broke, and by how much | clear from its cause |
 | champion | whether MLflow answers at MLFLOW_TRACKING_URI | clear it |
-| train, judge | the MLflow run; a killed training goes on from its last checkpoint | clear `train` |
+| pretrain, train, judge | the MLflow run; a killed training goes on from its last checkpoint | clear it |
 | lists | the verdict on `lists.staged` in `insight.quality`; yesterday's lists stay | clear it |
 
 Is a run's commit there? `make shell`, then `python -m jobs check lists.recommendations --day D --run-id R`; the task's
@@ -65,7 +65,7 @@ with DAG(
         """Whether there is no champion yet, so that tonight trains the first."""
         return version == NO_CHAMPION
 
-    train, judge = training()
+    pretrain, train, judge = training()
     lists = SparkTables(
         task_id="lists",
         tables=room("lists"),
@@ -80,5 +80,5 @@ with DAG(
         f" && python -m jobs page --day {DAY} --lake '{LAKE}'",
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    chain(raw, profiles, champion, untrained(champion.output), train, judge, lists, page)
+    chain(raw, profiles, champion, untrained(champion.output), pretrain, train, judge, lists, page)
     chain(champion, lists)

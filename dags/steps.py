@@ -110,19 +110,20 @@ def answer(task_id: str, line: str) -> BashOperator:
     return command(task_id, f'answer=$({line}) && echo "$answer"')
 
 
-def training() -> tuple[BashOperator, BashOperator]:
-    """The two tasks that make a model version of the night and let it challenge the champion.
+def training() -> tuple[BashOperator, BashOperator, BashOperator]:
+    """The three tasks that make a model version of the night and let it challenge the champion.
 
     ``judge`` returns the champion's version after the trial, whoever won.
     """
     # one rank on each of two cores; every other recipe takes all GPUs of this host, or of those in /job/hostfile
     ranks = "--num_accelerators 2 --no_local_rank" if RECIPE == "cpu" else "--no_local_rank"
     what = f"--recipe {RECIPE} --day {DAY} --lake '{LAKE}'"
-    train = command(
-        "train", f"deepspeed {ranks} --module training.finetune {what}", execution_timeout=timedelta(hours=6)
+    pretrain, train = (
+        command(task, f"deepspeed {ranks} --module training.{stage} {what}", execution_timeout=timedelta(hours=6))
+        for task, stage in (("pretrain", "pretrain"), ("train", "finetune"))
     )
     judge = answer("judge", f"python -m training judge {what} >&2 && python -m training champion")
-    return train, judge
+    return pretrain, train, judge
 
 
 def tell(context) -> None:

@@ -3,13 +3,14 @@
 A new model version from the lake's last night of the week, and its trial against the champion. The nights go on with
 the old champion meanwhile; the first night after a victory uses the new one.
 
-    train > judge
+    pretrain > train > judge
 
 **Which night.** The run's logical date, a Sunday: its data interval is that day, and it starts on Monday at six, when
 Sunday's night is in the lake. By hand: `airflow dags test training 2017-12-31`, for a night that was run.
 
-**When a task fails.** The champion stays. `train` goes on from its last checkpoint when it is tried again or cleared;
-"no night" in its log means that `nightly` has not run for that day: run it, then clear `train`. `judge` only reads the
+**When a task fails.** The champion stays. `pretrain` (of the language model, on the shop's text; over at once where the
+recipe has none) and `train` go on from their last checkpoint when they are tried again or cleared; "no night" in their
+log means that `nightly` has not run for that day: run it, then clear them. `judge` only reads the
 lake and MLflow: clear it alone. Its verdict, with all figures, is logged in the MLflow run and in the task's log.
 """
 

@@ -24,7 +24,7 @@ def best(scores: np.ndarray, top: int) -> np.ndarray:
 
 def most_popular(night: Night, users: np.ndarray, top: int) -> np.ndarray:
     """int64[users, top]: one list for all, by decayed purchases before the cut."""
-    return np.repeat(best(popularity(night)[None], top), len(users), axis=0)
+    return np.repeat(best(popularity(night, night.cut)[None], top), len(users), axis=0)
 
 
 def top_frequency(night: Night, users: np.ndarray, top: int, half_life: float = FREQUENCY_HALF_LIFE) -> np.ndarray:
@@ -35,7 +35,7 @@ def top_frequency(night: Night, users: np.ndarray, top: int, half_life: float = 
     seen = night.histories.between(-np.inf, night.cut)
     weights = 0.5 ** ((night.cut - seen.times) / half_life)
     counts = csr_matrix((weights, (seen.users, seen.items)), (len(night.user_ids), len(night.item_ids)))
-    popular = popularity(night)
+    popular = popularity(night, night.cut)
     rest = popular / (popular.max() + 1) * 1e-9  # breaks ties, and fills lists
     tops = [best(counts[users[low : low + BLOCK]].toarray() + rest, top) for low in range(0, max(len(users), 1), BLOCK)]
     return np.concatenate(tops)

@@ -75,16 +75,19 @@ class Batches(ABC):
 
 
 class Weeks(Batches):
-    """A query is a day on which the user bought something.
+    """A query is a midnight after which the user bought something within the HELD_OUT_DAYS days from it.
 
-    The model sees what came before that midnight and predicts the items of the HELD_OUT_DAYS days from it, which is
-    what the judge asks. Lines of one basket have no order, so the "next item" is each of these items alike.
+    The model sees what came before that midnight and predicts the items of those days, which is what the judge asks.
+    Not only midnights of days on which the user came: there, something bought a day ago says that two visits lie a day
+    apart, which nobody knows of a night to come. Lines of one basket have no order, so the "next item" is each of these
+    items alike.
     """
 
     def __init__(self, night: Night, recipe: Recipe):
         super().__init__(night, recipe)
-        self.visits = [_visits(*night.histories.of(user)) for user in range(len(night.user_ids))]
-        self.users = np.flatnonzero([len(starts) > 0 for _, starts in self.visits])
+        times = (night.histories.of(user)[1] for user in range(len(night.user_ids)))
+        self.moments = [_moments(each, night.cut, since(night, recipe)) for each in times]
+        self.users = np.flatnonzero([len(days) > 0 for days in self.moments])
         if not len(self.users):
             raise ValueError("behaviour.histories: no user bought on two different days before the held-out days")
         exposures = night.exposures
@@ -101,7 +104,8 @@ class Weeks(Batches):
     def _user(self, user: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         recipe = self.recipe
         items, times = self.night.histories.of(user)
-        days, starts = self.visits[user]
+        days = self.moments[user]
+        starts = np.searchsorted(times, days)
         anchor = int(rng.integers(len(days)))
         first = max(0, starts[anchor] - recipe.max_history)
         earliest = max(first, starts[anchor] - recipe.context)
@@ -120,18 +124,18 @@ class Weeks(Batches):
         }
         row["history"][pad:] = items[first : starts[anchor]]
         row["ages"][pad:] = days[anchor] - times[first : starts[anchor]]
-        for place, visit in enumerate([anchor, *np.sort(chosen)]):
-            row["query_ages"][place] = days[anchor] - days[visit]
-            row["last"][place] = pad + starts[visit] - first - 1
-            week = items[starts[visit] : np.searchsorted(times, days[visit] + HELD_OUT_DAYS)]
+        for place, moment in enumerate([anchor, *np.sort(chosen)]):
+            row["query_ages"][place] = days[anchor] - days[moment]
+            row["last"][place] = pad + starts[moment] - first - 1
+            week = items[starts[moment] : np.searchsorted(times, days[moment] + HELD_OUT_DAYS)]
             row["targets"][place] = _pick(np.unique(week), recipe.targets, rng)[0]
-            self._show(row, place, user, days[visit], rng)
+            self._show(row, place, user, days[moment], rng)
         return row
 
     def _show(self, row: dict[str, np.ndarray], place: int, user: int, day: float, rng: np.random.Generator) -> None:
-        """What was promoted to the user on the query's day; a sample's weights grow by what it leaves out."""
+        """What was promoted to the user in the query's week; a sample's weights grow by what it leaves out."""
         exposures, key = self.night.exposures, user * 100_000 + int(day)
-        low, high = np.searchsorted(self._shown_key, [key, key + 1])
+        low, high = np.searchsorted(self._shown_key, [key, key + HELD_OUT_DAYS])
         seen, count = _pick(np.arange(low, high), self.recipe.shown, rng)
         seen = seen[:count]
         row["shown"][place, :count] = exposures.items[seen]
@@ -208,10 +212,22 @@ def batches(night: Night, recipe: Recipe) -> Batches:
     return {"week": Weeks, "next": Nexts}[recipe.predict](night, recipe)
 
 
-def _visits(items: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Days (midnights) with events, and the place of each one's first event, without the first: nothing precedes it."""
-    days, starts = np.unique(np.floor(times), return_index=True)
-    return days[1:], starts[1:]
+def since(night: Night, recipe: Recipe) -> float:
+    """The midnight from which there are queries: what an item is known by before them must be older.
+
+    A shop that is younger than two windows gives queries half of its time.
+    """
+    if recipe.predict != "week":
+        return night.cut
+    first = night.histories.times.min(initial=night.cut)
+    return max(night.cut - recipe.window, float(np.ceil((first + night.cut) / 2)))
+
+
+def _moments(times: np.ndarray, cut: float, since: float) -> np.ndarray:
+    """Midnights from ``since`` with events before them and within HELD_OUT_DAYS days after them, all of these known."""
+    days = np.unique(np.floor(times))
+    near = np.unique(days[:, None] - np.arange(HELD_OUT_DAYS))
+    return near[(near > days[:1].min(initial=np.inf)) & (near >= since) & (near <= cut - HELD_OUT_DAYS)]
 
 
 def _pick(values: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:

@@ -1,7 +1,8 @@
-"""Checkpoints of one recipe and day: resume after a kill, never continue something else.
+"""Checkpoints of one stage of one recipe and day: resume after a kill, never continue something else.
 
-Folder: $NIGHT_CHECKPOINTS (default var/checkpoints) / recipe / day, with one DeepSpeed folder a step, DeepSpeed's own
-``latest`` naming the newest whole one, and ``run.json`` saying what they belong to. On several hosts it must be shared.
+Folder: $NIGHT_CHECKPOINTS (default var/checkpoints) / recipe / day / stage, with one DeepSpeed folder a step,
+DeepSpeed's own ``latest`` naming the newest whole one, and ``run.json`` saying what they belong to. On several hosts it
+must be shared.
 """
 
 import json
@@ -16,13 +17,19 @@ KEPT = 2  # the newest, and the one before it should the newest be damaged
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The folder of one recipe and day."""
+    """The folder of one recipe, day and stage."""
 
     folder: Path
 
     @staticmethod
-    def of(recipe: str, day: date) -> "Checkpoints":
-        return Checkpoints(Path(os.environ.get("NIGHT_CHECKPOINTS", "var/checkpoints")) / recipe / day.isoformat())
+    def of(recipe: str, day: date, stage: str) -> "Checkpoints":
+        root = Path(os.environ.get("NIGHT_CHECKPOINTS", "var/checkpoints"))
+        return Checkpoints(root / recipe / day.isoformat() / stage)
+
+    @property
+    def model(self) -> Path:
+        """What the finished stage leaves: a folder with ``model.safetensors`` and what belongs to it."""
+        return self.folder / "model"
 
     @property
     def _card(self) -> Path:

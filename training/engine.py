@@ -4,9 +4,8 @@ import ctypes
 
 import deepspeed
 import torch
-import torch.distributed as dist
+from torch import nn
 
-from training.loss import Objective
 from training.model import Recommender
 from training.recipes import Recipe
 
@@ -28,28 +27,33 @@ def keep_memory() -> None:
 def parameter_groups(model: Recommender, recipe: Recipe) -> list[dict]:
     """Learning parameters in four groups, each with its own rate."""
     users = model.users
-    gains = [users.log_decay, users.log_power, users.copy, users.repeats.counted, users.repeats.base]
+    repeats = users.repeats
+    gains = [users.log_decay, users.log_power, users.copy, users.voice, repeats.counted, repeats.base, repeats.alike]
     own = list(model.items.own.parameters()) + list(model.items.own_bias.parameters())
     backbone = [parameter for parameter in model.texts.parameters() if parameter.requires_grad]
     taken = {id(parameter) for parameter in [*own, *gains, *model.texts.parameters()]}
     above = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     groups = ((backbone, recipe.backbone_lr), (above, recipe.lr), (own, recipe.id_lr), (gains, recipe.gain_lr))
-    return [{"params": params, "lr": rate} for params, rate in groups if params]
+    learning = (([each for each in params if each.requires_grad], rate) for params, rate in groups)
+    return [{"params": params, "lr": rate} for params, rate in learning if params]
 
 
-def start_engine(objective: Objective, recipe: Recipe, steps: int) -> deepspeed.DeepSpeedEngine:
-    """DeepSpeed's engine, with rates that rise over the recipe's ``warmup`` and then fall to 0 at ``steps``."""
-    optimizer = torch.optim.AdamW(parameter_groups(objective.recommender, recipe), weight_decay=0.0)
+def start_engine(
+    model: nn.Module, groups: list[dict], config: dict, *, steps: int, warmup: int
+) -> deepspeed.DeepSpeedEngine:
+    """DeepSpeed's engine around AdamW, with rates that rise over ``warmup`` steps and then fall to 0 at ``steps``.
+
+    Args:
+        groups: parameters with their rates, as torch's optimizers take them.
+        config: DeepSpeed's.
+    """
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
 
     def rate(step: int) -> float:
-        return min((step + 1) / recipe.warmup, (steps - step) / max(steps - recipe.warmup, 1))
+        return min((step + 1) / warmup, (steps - step) / max(steps - warmup, 1))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     engine, *_ = deepspeed.initialize(
-        model=objective,
-        optimizer=optimizer,
-        lr_scheduler=schedule,
-        config=recipe.deepspeed(dist.get_world_size()),
-        dist_init_required=False,
+        model=model, optimizer=optimizer, lr_scheduler=schedule, config=config, dist_init_required=False
     )
     return engine

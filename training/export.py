@@ -1,7 +1,6 @@
 """The export: all that scoring needs to turn items and histories into vectors, without this package.
 
-export/ manifest.json, tokenizer.json, items.json, tags.json, item_encoder.pt2, user_encoder.pt2; beside it
-model.safetensors.
+A folder with manifest.json, tokenizer.json, items.json, tags.json, item_encoder.pt2 and user_encoder.pt2.
 """
 
 import json
@@ -9,7 +8,6 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -19,6 +17,7 @@ from training.recipes import Recipe
 
 FORMAT = 3
 TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
+BATCH = torch.export.Dim("B", min=1, max=65536)
 
 
 class ItemProgram(nn.Module):
@@ -61,16 +60,14 @@ class UserProgram(nn.Module):
 
 
 def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recipe, folder: Path) -> None:
-    """Write the model and its export into ``folder``, and read the export back.
+    """Write the model's export into ``folder``, and read it back.
 
     Raises:
         ValueError: if what was read back doesn't give the model's vectors.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    target = folder / "export"
-    target.mkdir(parents=True)
+    folder.mkdir(parents=True)
     model = model.to("cpu").eval().requires_grad_(False)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
     manifest = {
         "format": FORMAT,
         "dim": recipe.dim,
@@ -81,19 +78,31 @@ def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recip
         "has_purchase": len(night.exposures) > 0,
         "trained_before": night.cut,
     }
-    (target / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    (target / "items.json").write_text(json.dumps(night.item_ids[: night.known]))
-    (target / "tags.json").write_text(json.dumps(night.tag_names))
-    tokenizer.save(str(target / "tokenizer.json"))
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    (folder / "items.json").write_text(json.dumps(night.item_ids[: night.known]))
+    (folder / "tags.json").write_text(json.dumps(night.tag_names))
+    tokenizer.save(str(folder / "tokenizer.json"))
     items, users = (
         ItemProgram(model.texts, model.items, bfloat16=recipe.bfloat16).eval(),
         UserProgram(model.users).eval(),
     )
     item_inputs, user_inputs = _examples(tokenizer, night, recipe)
-    batch, tokens = torch.export.Dim("B", min=1, max=65536), torch.export.Dim("T", min=2, max=recipe.max_tokens)
-    rows = {0: batch}
-    _write(items, item_inputs, ({0: batch, 1: tokens}, {0: batch, 1: tokens}, rows, rows), target / "item_encoder.pt2")
-    _write(users, user_inputs, (rows, rows, rows), target / "user_encoder.pt2")
+    write_items(items, item_inputs, recipe.max_tokens, folder)
+    rows = {0: BATCH}
+    _write(users, user_inputs, (rows, rows, rows), folder / "user_encoder.pt2")
+
+
+def write_items(program: ItemProgram, inputs: tuple[torch.Tensor, ...], max_tokens: int, folder: Path) -> None:
+    """Write the item encoder into ``folder``, and read it back.
+
+    Args:
+        inputs: of three items; a size of 1 would be taken for a constant by torch.export.
+
+    Raises:
+        ValueError: if what was read back doesn't give the program's vectors.
+    """
+    rows, texts = {0: BATCH}, {0: BATCH, 1: torch.export.Dim("T", min=2, max=max_tokens)}
+    _write(program, inputs, (texts, texts, rows, rows), folder / "item_encoder.pt2")
 
 
 def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple, tuple]:

@@ -13,21 +13,22 @@ import numpy as np
 import torch
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Run
 from tokenizers import Tokenizer
 
 from training import tracking
 from training.baselines import most_popular, top_frequency
+from training.card import facts, model_card
 from training.data import Histories, Night, attributes
 from training.export import FORMAT
-from training.held_out import Figures, HeldOut
+from training.held_out import GATE, GROUP_METRICS, Figures, HeldOut
 from training.metrics import CUTOFFS, intervals
+from training.plots import by_group
 from training.recipes import Recipe
 
 log = logging.getLogger("training.judge")
 
 TOP = max(CUTOFFS)
-GATE = "ndcg_at_10"  # the metric that decides
 BLOCK = 256  # users ranked at a time
 TEXT_BLOCK = 4096  # items encoded at a time; sorted by text, equal texts meet in one block
 
@@ -168,7 +169,7 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
         figures,
         _ahead(held_out, tops),
     )
-    record(client, run.info.run_id, decision)
+    record(client, run, decision, model_card(recipe.parameters(), facts(night), decision, {}))
     if promoted:
         client.set_registered_model_alias(tracking.MODEL, tracking.CHAMPION, version.version)
     return decision
@@ -186,12 +187,23 @@ def exported(run_id: str) -> Exported:
     return Exported(Path(download_artifacts(run_id=run_id, artifact_path="export")))
 
 
-def record(client: MlflowClient, run_id: str, decision: Decision) -> None:
-    """On the candidate's run: means as metrics, the decision as tags, and everything as JSON."""
+def record(client: MlflowClient, run: Run, decision: Decision, card: str) -> None:
+    """Of the candidate's run: means as metrics, the decision as tags, the model card. Of the judge's own, which hangs
+    under the same night: these, everything as JSON, and the plots by group.
+    """
+    tags = {name: run.data.tags[name] for name in ("day", "recipe", "lake") if name in run.data.tags}
+    verdict = {"promoted": str(decision.promoted).lower(), "decision": decision.reason}
+    own = tracking.start(client, "judge", None, {**tags, **verdict, "judged": run.info.run_id}, {})
     now = int(time.time() * 1000)
-    for name, figures in decision.figures.items():
-        rows = [Metric(f"judge.{name}.{metric}", mean, now, 0) for metric, mean in figures.means.items()]
-        client.log_batch(run_id, metrics=rows)
-    client.set_tag(run_id, "promoted", str(decision.promoted).lower())
-    client.set_tag(run_id, "decision", decision.reason)
-    client.log_dict(run_id, asdict(decision), "decision.json")
+    for run_id in (run.info.run_id, own):
+        for name, figures in decision.figures.items():
+            rows = [Metric(f"judge.{name}.{metric}", mean, now, 0) for metric, mean in figures.means.items()]
+            client.log_batch(run_id, metrics=rows)
+        client.log_text(run_id, card, "card.md")
+    for name, value in verdict.items():
+        client.set_tag(run.info.run_id, name, value)
+    client.log_dict(own, asdict(decision), "decision.json")
+    for metric in GROUP_METRICS:
+        if all(metric in figures.intervals for figures in decision.figures.values()):
+            client.log_figure(own, by_group(decision.figures, metric), f"{metric}.png")
+    client.set_terminated(own)

@@ -28,8 +28,8 @@ class Objective(nn.Module):
         """From now on texts are measured from the mean of the table."""
         self.recommender.items.centre.copy_(self.table.mean(0))
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The loss, and its two parts: next item (nats per target) and purchase (weighted nats per shown item)."""
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """float32[3]: the loss, and its parts: next item (nats per target), purchase (weighted nats per shown item)."""
         vectors, purchase = self._candidates(batch)
         mask = batch["history"] >= 0
         history = vectors[batch["history"].clamp(min=0)] * mask.unsqueeze(-1)
@@ -47,10 +47,11 @@ class Objective(nn.Module):
             batch["log_weight"],
             batch["targets"][asked],
             torch.bfloat16 if self.recipe.bfloat16 else torch.float32,
+            self.recipe.focus,
         )
         shown = (purchase[batch["shown"].clamp(min=0)] * user_purchase.unsqueeze(2)).sum(-1)
         bought = purchase_loss(shown, batch["bought"], batch["weight"])
-        return following + self.recipe.purchase_weight * bought, following.detach(), bought.detach()
+        return torch.stack([following + self.recipe.purchase_weight * bought, following.detach(), bought.detach()])
 
     def _candidates(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors of the step's candidates, ``live`` texts with gradients into the language model."""
@@ -76,7 +77,7 @@ class _NextItemLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, users, vectors, again, places, log_weight, targets, dtype):
+    def forward(ctx, users, vectors, again, places, log_weight, targets, dtype, focus):
         reduced = vectors.to(dtype)
         real = targets >= 0
         counts = real.sum(-1, keepdim=True).clamp(min=1)
@@ -87,10 +88,14 @@ class _NextItemLoss(torch.autograd.Function):
             rows = slice(low, low + QUERIES_AT_ONCE)
             mine = users[rows].to(dtype)
             logits = (mine @ reduced.T).float().add_(log_weight).scatter_add_(1, places[rows], again[rows])
-            share = real[rows] / (counts[rows] * queries)
-            wanted = targets[rows].clamp(min=0)
+            wanted, share = targets[rows].clamp(min=0), real[rows] / (counts[rows] * queries)
+            if 0 < focus < logits.shape[1]:
+                least = logits.topk(focus, sorted=False).values.amin(-1, keepdim=True)
+                outside = logits < least
+                share = share * ~outside.gather(1, wanted)
+                logits.masked_fill_(outside, -torch.inf)
             normal = logits.logsumexp(-1, keepdim=True)
-            loss -= ((logits.gather(1, wanted) - normal) * share).sum()
+            loss -= (torch.where(share == 0, 0.0, logits.gather(1, wanted) - normal) * share).sum()
             slope = logits.sub_(normal).exp_().mul_(share.sum(-1, keepdim=True)).scatter_add_(1, wanted, -share)
             to_again[rows] = slope.gather(1, places[rows])
             slope = slope.to(dtype)
@@ -102,7 +107,7 @@ class _NextItemLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx, scale):
         to_users, to_vectors, to_again = ctx.saved_tensors
-        return to_users * scale, to_vectors * scale, to_again * scale, None, None, None, None
+        return to_users * scale, to_vectors * scale, to_again * scale, None, None, None, None, None
 
 
 def next_item_loss(
@@ -113,6 +118,7 @@ def next_item_loss(
     log_weight: torch.Tensor,
     targets: torch.Tensor,
     dtype: torch.dtype = torch.float32,
+    focus: int = 0,
 ) -> torch.Tensor:
     """Mean over queries of the mean over their targets of -log softmax, in nats.
 
@@ -124,8 +130,11 @@ def next_item_loss(
             unbiased estimate of the one over all items (importance sampling).
         targets: int64[N, K] places in C, or -1; queries without any don't count.
         dtype: of the matrix products.
+        focus: how many candidates, those that score best, a query chooses between; targets that are not among them
+            don't count. 0 is all of them. Far down, likelihood is gained by telling a user's likely items less from
+            others, which lists pay for at their top.
     """
-    return _NextItemLoss.apply(users, vectors, again, places, log_weight, targets, dtype)
+    return _NextItemLoss.apply(users, vectors, again, places, log_weight, targets, dtype, focus)
 
 
 def purchase_loss(logits: torch.Tensor, bought: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -107,6 +107,8 @@ class UserTower(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.say = nn.Linear(width, dim)  # its last entry scales the items' biases
+        # next to sums of items' vectors, one step of an optimizer in each of its weights would be a shout
+        self.voice = nn.Parameter(torch.tensor([1.0 if at_events else 0.05]))
         self.trust = nn.Linear(width, 1)  # scales the copied part
         # start near "what they bought most of late": counts that halve in one to four months, less than linear
         self.log_decay = nn.Parameter(torch.tensor([-4.0, -4.0, -2.0, -1.0, 0.0, -2.0]))
@@ -158,10 +160,10 @@ class UserTower(nn.Module):
         states = self.norm(states + self.wait(decays(waited.squeeze(-1))))
         copied = self.dropout(self._copied(vectors, ages, entries, last, query_ages))
         copied = copied * (1 + self.trust(states).float()).clamp(min=0)
-        said = self.say(states).float()
+        said = self.say(states).float() * self.voice
         scale = torch.exp(said[..., -1:].clamp(-4, 4))
         users = torch.cat([copied + said[..., :-1], scale], dim=-1)
-        again = self.repeats(states, vectors, ages, entries, last, query_ages)
+        again = self.repeats(states, vectors, ages, entries, last, query_ages, users)
         return users, self.purchase(users).float(), again
 
     def _attend(

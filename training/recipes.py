@@ -10,6 +10,41 @@ HELD_OUT_DAYS = 7  # one week, because groceries have a weekly rhythm
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    """How the language model goes on reading the shop's own text before it is fine-tuned.
+
+    Args:
+        steps, warmup: optimizer steps, and those over which the learning rate rises before it falls to 0.
+        window: days before the end of the training data from which "week" takes its queries. Items' own vectors and
+            popularity are those of before it: counted up to the end, they would tell a query what its user buys later.
+        focus: how many of the best-scored candidates a query's next-item loss is about; 0 is all.
+        shards: micro-batches a step, shared out among the ranks.
+        texts: per micro-batch, at most.
+        pack: tokens in a row that short texts share; 0 gives each text a row.
+        masked: share of tokens to be guessed, where the backbone has a mask; a decoder guesses every next one.
+        pair_weight: of the loss of text pairs (does this text tell about that item) beside the tokens'.
+        lr: learning rate.
+        evaluate_every: steps between two looks at the held-out texts, and between two checkpoints.
+        layers: how many of the backbone's layers are kept, evenly spaced; None keeps all.
+        teacher: a larger backbone, as a folder or name, whose encodings of the texts are learned; None goes without.
+        teacher_weight: of that loss beside the tokens'.
+    """
+
+    steps: int
+    warmup: int = 20
+    shards: int = 2
+    texts: int = 128
+    pack: int = 64
+    masked: float = 0.15
+    pair_weight: float = 1.0
+    lr: float = 2e-4
+    evaluate_every: int = 50
+    layers: int | None = None
+    teacher: str | None = None
+    teacher_weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides a run beside the day and the lake.
 
@@ -19,6 +54,10 @@ class Recipe:
         backbone: a Hugging Face model folder or name; None is the all-MiniLM-L6-v2 that is installed with us.
         tuned_layers: how many of the backbone's last layers learn; the rest, and the token embeddings, stay put. With 0
             texts are encoded once.
+        pretraining: of the backbone on the shop's text; None goes without.
+        lora_rank: of the adapters (LoRA: Hu et al. 2022) that learn in place of the weights of all that would; 0 is
+            without.
+        recompute: gradient checkpointing: the backbone's activations are computed again for the backward pass.
         max_tokens: longest item text, in tokens.
         dim: width of item and user vectors, with the items' bias.
         text_dim, id_dim: how many of these, from the first, are the text's, and how many, before the bias, the item's.
@@ -30,6 +69,9 @@ class Recipe:
             the one event after each event.
         dropout: of the transformer over the history.
         repeats: hidden width of what having bought an item adds to its score; 0 lets counts alone decide.
+        window: days before the end of the training data from which "week" takes its queries. Items' own vectors and
+            popularity are those of before it: counted up to the end, they would tell a query what its user buys later.
+        focus: how many of the best-scored candidates a query's next-item loss is about; 0 is all.
         shards: micro-batches a step, shared out among the ranks; the loss doesn't depend on how many these are.
         users: users per micro-batch.
         queries: moments of each user's history per step, each predicting the week after it.
@@ -45,7 +87,8 @@ class Recipe:
         refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
         checkpoint_every: steps between two checkpoints.
         backbone_lr, lr, id_lr, gain_lr: learning rates of the language model, of the layers above it, of the items' own
-            vectors, and of the few numbers that say how age and repetition count.
+            vectors and biases, and of the few numbers that say how age and repetition count. With an id_lr of 0 an item
+            keeps what was counted of it, and is counted anew when training ends.
         bfloat16: whether matrix products run in it.
         threads: of one rank; 0 leaves it to torch.
         seed: of everything random.
@@ -55,6 +98,9 @@ class Recipe:
     hardware: str
     backbone: str | None = None
     tuned_layers: int = 2
+    pretraining: Pretraining | None = None
+    lora_rank: int = 0
+    recompute: bool = False
     max_tokens: int = 32
     dim: int = 193
     text_dim: int = 64
@@ -68,6 +114,8 @@ class Recipe:
     predict: str = "week"
     dropout: float = 0.0
     repeats: int = 64
+    window: int = 63
+    focus: int = 300
     shards: int = 2
     users: int = 32
     queries: int = 8
@@ -75,7 +123,7 @@ class Recipe:
     shown: int = 16
     negatives: int = 4096
     live_texts: int = 16
-    id_dropout: float = 0.1
+    id_dropout: float = 0.0
     purchase_weight: float = 0.1
     steps: int = 200
     epochs: int = 0
@@ -83,9 +131,9 @@ class Recipe:
     refresh_every: int = 100
     checkpoint_every: int = 50
     backbone_lr: float = 3e-5
-    lr: float = 2e-3
-    id_lr: float = 5e-3
-    gain_lr: float = 3e-2
+    lr: float = 1e-4
+    id_lr: float = 0.0
+    gain_lr: float = 1e-2
     bfloat16: bool = True
     threads: int = 0
     seed: int = 17
@@ -108,19 +156,16 @@ class Recipe:
     def backbone_folder(self) -> str:
         return self.backbone or str(get_model_path())
 
-    def deepspeed(self, ranks: int) -> dict:
-        """DeepSpeed's configuration for this hardware, with the batch size filled in.
+    def deepspeed(self, ranks: int, shards: int, size: int) -> dict:
+        """DeepSpeed's configuration for this hardware, with ``shards`` micro-batches a step of ``size`` examples.
 
         Raises:
             ValueError: if the ranks can't share the micro-batches of a step.
         """
-        if self.shards % ranks:
-            raise ValueError(
-                f"recipe {self.name} has {self.shards} micro-batches a step, which {ranks} ranks can't share"
-            )
+        if shards % ranks:
+            raise ValueError(f"recipe {self.name} has {shards} micro-batches a step, which {ranks} ranks can't share")
         config = json.loads(_configuration(self.hardware).read_text())
-        sizes = {"train_micro_batch_size_per_gpu": self.users, "gradient_accumulation_steps": self.shards // ranks}
-        return {**config, **sizes}
+        return {**config, "train_micro_batch_size_per_gpu": size, "gradient_accumulation_steps": shards // ranks}
 
     def parameters(self) -> dict:
         """The fields, for a log or a fingerprint."""
@@ -154,6 +199,7 @@ def sequences() -> Recipe:
         repeats=0,
         users=128,
         negatives=0,
+        focus=0,
         id_dropout=0.0,
         epochs=7,
         refresh_every=250,
@@ -206,6 +252,8 @@ def recipe(name: str) -> Recipe:
 
 def _of_file(path: Path) -> Recipe:
     try:
-        return Recipe(**json.loads(path.read_text()))
+        fields = json.loads(path.read_text())
+        plan = fields.get("pretraining")
+        return Recipe(**{**fields, "pretraining": Pretraining(**plan) if plan else None})
     except (OSError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} holds no recipe (the fields of training.recipes.Recipe as JSON): {error}") from error

@@ -22,12 +22,14 @@ class Repeats(nn.Module):
         if hidden:
             self.told = nn.Linear(len(HALF_LIVES) + TIMES, hidden)
             self.user, self.item = nn.Linear(width, hidden, bias=False), nn.Linear(dim, hidden, bias=False)
-            self.out = nn.Linear(hidden, 1)
+            self.norm, self.out = nn.LayerNorm(hidden), nn.Linear(hidden, 1)
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
-        # starts as the logarithm of counts that halve in one to four months, above what popularity alone says
+        # starts as the logarithm of counts that halve in one to four months, above what popularity alone says, and
+        # without what the vectors say, for they blur an item with its like
         self.counted = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 0.5, 0.5, 0.0]))
-        self.base = nn.Parameter(torch.tensor([4.0]))
+        self.base = nn.Parameter(torch.tensor([10.0]))
+        self.alike = nn.Parameter(torch.tensor([0.0]))  # share of the inner product that counts for a repeat
 
     def forward(
         self,
@@ -37,18 +39,21 @@ class Repeats(nn.Module):
         entries: torch.Tensor,
         last: torch.Tensor,
         query_ages: torch.Tensor,
+        users: torch.Tensor,
     ) -> torch.Tensor:
         """float32[B, Q, H]: what is added at the latest known place of each item, 0 at all other places.
 
         Args:
             states: float32[B, Q, width], the user's at each moment; the others as ``UserTower.forward`` has them.
+            users: float32[B, Q, D], whose inner products with ``vectors`` the sum replaces.
         """
         counts, times, span, following = _purchases(ages, entries)
         known = (entries >= 0)[:, None] & (following[:, None] > last.unsqueeze(-1))
         known = known & (torch.arange(entries.shape[1], device=entries.device) <= last.unsqueeze(-1))
         since = (ages[:, None] - query_ages.unsqueeze(-1)).clamp(min=0)
         decayed = torch.log(counts[:, None] * decays(since) + 1e-3)
-        bonus = decayed @ self.counted + self.base
+        product = users @ vectors.transpose(1, 2)
+        bonus = decayed @ self.counted + self.base + (self.alike - 1) * product
         if self.hidden:
             bonus = bonus + self._judged(states, vectors, decayed, since, times, span)
         return torch.where(known, bonus, 0.0)
@@ -61,7 +66,7 @@ class Repeats(nn.Module):
         told = [torch.log1p(times)[:, None].expand_as(since), several, waited, rhythm, (waited - rhythm) * several]
         features = torch.cat([decayed, torch.stack(told, dim=-1)], dim=-1)
         hidden = self.told(features) + self.user(states)[:, :, None] + self.item(vectors)[:, None]
-        return self.out(F.gelu(hidden)).squeeze(-1).float()
+        return self.out(F.gelu(self.norm(hidden))).squeeze(-1).float()
 
 
 @torch.no_grad()

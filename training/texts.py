@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from training.backbone import TextEncoder
 from training.loss import Objective
 
 BLOCK = 128  # texts at a time; sorted by length, so that little is padding
@@ -21,10 +22,13 @@ class TextTable:
         width = int(self.lengths[texts].max(initial=1))
         return self.token_ids[texts, :width], self.attention_mask[texts, :width]
 
-    @torch.no_grad()
     def refresh(self, objective: Objective) -> None:
-        """Encode every text with the weights as they are; each rank does its share, and all get the whole."""
-        encoder, table = objective.recommender.texts, objective.table
+        """Encode every text with the weights as they are."""
+        self.encode(objective.recommender.texts, objective.table)
+
+    @torch.no_grad()
+    def encode(self, encoder: TextEncoder, table: torch.Tensor) -> None:
+        """Fill ``table``, float32[texts, E]; each rank does its share, and all get the whole."""
         order = np.argsort(self.lengths, kind="stable")
         mine = order[dist.get_rank() :: dist.get_world_size()]
         table.zero_()

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 EXPERIMENT = "nightly"
 MODEL = "recommender"
@@ -49,11 +50,43 @@ def experiment(client: MlflowClient) -> str:
     return client.create_experiment(EXPERIMENT, None if served else (LOCAL / "mlartifacts").resolve().as_uri())
 
 
+def start(client: MlflowClient, stage: str, run_id: str | None, tags: dict[str, str], params: dict) -> str:
+    """The MLflow run of a stage of a night, which goes on where there is one already; its id.
+
+    The stages of a recipe and day hang under one run of their own, so that the night reads as one.
+
+    Args:
+        tags: with ``day`` and ``recipe``.
+    """
+    if run_id:
+        client.update_run(run_id, status="RUNNING")
+        return run_id
+    tags = {**tags, "stage": stage, MLFLOW_PARENT_RUN_ID: _night(client, tags)}
+    run = client.create_run(experiment(client), tags=tags, run_name=f"{stage} {tags['recipe']} {tags['day']}")
+    for key, value in params.items():
+        client.log_param(run.info.run_id, key, value)
+    return run.info.run_id
+
+
+def _night(client: MlflowClient, tags: dict[str, str]) -> str:
+    """The id of the run that holds those of a recipe's night."""
+    where = f"tags.stage = 'night' and tags.recipe = '{tags['recipe']}' and tags.day = '{tags['day']}'"
+    runs = client.search_runs([experiment(client)], where, max_results=1)
+    if runs:
+        return runs[0].info.run_id
+    name = f"night {tags['recipe']} {tags['day']}"
+    shared = {key: tags[key] for key in ("day", "recipe", "lake") if key in tags}
+    run = client.create_run(experiment(client), tags={**shared, "stage": "night"}, run_name=name)
+    client.set_terminated(run.info.run_id)  # it has no work of its own
+    return run.info.run_id
+
+
 def trained_run(client: MlflowClient, recipe: str, day: date) -> Run | None:
-    """The latest finished run of that recipe and day."""
+    """The latest finished fine-tuning of that recipe and day."""
     runs = client.search_runs(
         [experiment(client)],
-        f"tags.recipe = '{recipe}' and tags.day = '{day}' and attributes.status = 'FINISHED'",
+        f"tags.stage = 'finetune' and tags.recipe = '{recipe}' and tags.day = '{day}'"
+        " and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
     )
@@ -86,4 +119,15 @@ def has_run(client: MlflowClient, run_id: str) -> bool:
         return False
 
 
-__all__ = ["CHAMPION", "MODEL", "Metric", "champion", "connect", "experiment", "has_run", "register", "trained_run"]
+__all__ = [
+    "CHAMPION",
+    "MODEL",
+    "Metric",
+    "champion",
+    "connect",
+    "experiment",
+    "has_run",
+    "register",
+    "start",
+    "trained_run",
+]

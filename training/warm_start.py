@@ -11,33 +11,42 @@ POPULARITY_HALF_LIFE = 30.0
 PRIOR = 0.1  # purchases that an item is credited with before its first
 
 
-def item_vectors(night: Night, dim: int, seed: int) -> np.ndarray:
-    """float32[known, dim]: right singular vectors of the users x items matrix of decayed counts.
+def item_vectors(night: Night, dim: int, seed: int, until: float) -> np.ndarray:
+    """float32[known, dim]: right singular vectors of the users x items matrix of counts that decayed before ``until``.
 
     The product of these vectors with themselves is the projection that best keeps what people bought (PureSVD:
     Cremonesi, Koren, Turrin 2010), so that summing a history's vectors points back at its items from the first step.
     """
-    histories = night.histories
+    histories = night.histories.between(-np.inf, until)
     known = histories.items < night.known
-    weights = 0.5 ** ((night.cut - histories.times[known]) / HALF_LIFE)
+    weights = 0.5 ** ((until - histories.times[known]) / HALF_LIFE)
     counts = csr_matrix(
         (weights, (histories.users[known], histories.items[known])), shape=(len(night.user_ids), night.known)
     )
     rank = min(dim, min(counts.shape) - 1)
     start = np.random.default_rng(seed).standard_normal(min(counts.shape))
     vectors = np.zeros((night.known, dim), np.float32)
-    if rank > 0:
+    if rank > 0 and counts.nnz:  # before anybody bought anything there is nothing to explain
         vectors[:, :rank] = svds(counts, k=rank, v0=start, return_singular_vectors="vh")[2][::-1].T
     return vectors
 
 
-def popularity(night: Night, half_life: float = POPULARITY_HALF_LIFE) -> np.ndarray:
-    """float64[items]: purchases before the cut, each halving every ``half_life`` days."""
-    histories = night.histories.between(-np.inf, night.cut)
-    weights = 0.5 ** ((night.cut - histories.times) / half_life)
+def turned(vectors: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """``vectors`` float32[n, dim], turned so that they come nearest to ``like`` (orthogonal Procrustes).
+
+    Singular vectors of two times span much the same space, but each time in an order and with signs of its own.
+    """
+    left, _, right = np.linalg.svd(vectors.T @ like)
+    return vectors @ (left @ right)
+
+
+def popularity(night: Night, until: float, half_life: float = POPULARITY_HALF_LIFE) -> np.ndarray:
+    """float64[items]: purchases before ``until``, each halving every ``half_life`` days."""
+    histories = night.histories.between(-np.inf, until)
+    weights = 0.5 ** ((until - histories.times) / half_life)
     return np.bincount(histories.items, weights, minlength=len(night.item_ids))
 
 
-def item_biases(night: Night) -> np.ndarray:
-    """float32[known]: log popularity above that of an item nobody bought."""
-    return np.log1p(popularity(night)[: night.known] / PRIOR).astype(np.float32)
+def item_biases(night: Night, until: float) -> np.ndarray:
+    """float32[known]: log popularity before ``until`` above that of an item nobody bought."""
+    return np.log1p(popularity(night, until)[: night.known] / PRIOR).astype(np.float32)

@@ -79,7 +79,7 @@ def train(folder: Path, lake: Path, day: date, recipe: Recipe, ranks: int = RANK
         done = subprocess.run(command, cwd=folder, env=environment(folder), stdout=log, stderr=log)
     if done.returncode:
         raise RuntimeError("training failed:\n" + (folder / "training.log").read_text()[-2000:])
-    return folder / "checkpoints" / recipe.name / day.isoformat() / "model" / "export"
+    return folder / "checkpoints" / recipe.name / day.isoformat() / "finetune/model/export"
 
 
 def environment(folder: Path) -> dict[str, str]:

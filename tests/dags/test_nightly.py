@@ -30,7 +30,8 @@ def test_the_order_of_the_night(nightly):
         "raw": {"behaviour_to_profiles"},
         "behaviour_to_profiles": {"champion"},
         "champion": {"untrained", "lists"},
-        "untrained": {"train"},
+        "untrained": {"pretrain"},
+        "pretrain": {"train"},
         "train": {"judge"},
         "judge": {"lists"},
         "lists": {"page"},
@@ -87,7 +88,11 @@ def test_training_is_weekly_on_sundays_night_after_it_was_made(weekly):
 
 
 def test_training_trains_and_then_judges_the_same_night(weekly, nightly):
-    assert {task.task_id: task.downstream_task_ids for task in weekly.tasks} == {"train": {"judge"}, "judge": set()}
-    for task_id in ("train", "judge"):
+    assert {task.task_id: task.downstream_task_ids for task in weekly.tasks} == {
+        "pretrain": {"train"},
+        "train": {"judge"},
+        "judge": set(),
+    }
+    for task_id in ("pretrain", "train", "judge"):
         assert weekly.get_task(task_id).bash_command == nightly.get_task(task_id).bash_command
         assert "--day {{ ds }}" in weekly.get_task(task_id).bash_command

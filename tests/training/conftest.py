@@ -91,17 +91,13 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face folder: a random BERT of two layers and 16 dimensions with a word tokenizer."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import BertConfig, BertModel
 
-    words = ["[PAD]", "[UNK]", "milk", "bread", "soap", *map(str, range(10))]
-    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     folder = tmp_path_factory.mktemp("backbone")
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
+    words = save_words(folder, mask_token="[MASK]")
     torch.manual_seed(0)
     shape = BertConfig(
-        vocab_size=len(words),
+        vocab_size=words,
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -110,6 +106,33 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(shape).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise a random GPT-2, which has no mask."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("decoder")
+    words = save_words(folder)
+    torch.manual_seed(0)
+    shape = GPT2Config(vocab_size=words, n_embd=16, n_layer=2, n_head=2, n_positions=16)
+    GPT2LMHeadModel(shape).save_pretrained(folder)
+    return folder
+
+
+def save_words(folder: Path, **special: str) -> int:
+    """A word tokenizer into ``folder``; how many words it has."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "milk", "bread", "soap", *map(str, range(10)), "[MASK]"]
+    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", **special)
+    fast.save_pretrained(folder)
+    return len(words)
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,30 @@
-"""What the tests hand to the deepspeed launcher: training.finetune itself, with a tiny recipe and a place to die.
+"""What the tests hand to the deepspeed launcher: a stage of training, with a tiny recipe and a place to die.
 
-Environment: TINY_RECIPE, the recipe's fields as JSON; KILL_BEFORE_STEP, the step at whose start rank 0 gets a SIGKILL;
-POISON_BEFORE_STEP, the step at whose start a weight turns into NaN.
+Environment: STAGE, pretrain or finetune; TINY_RECIPE, the recipe's fields as JSON; KILL_BEFORE_STEP, the step at whose
+start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start a weight turns into NaN.
 """
 
 import json
 import os
 import signal
 
-from training import finetune, recipes
+from training import finetune, pretrain, recipes, run
 
 if __name__ == "__main__":
-    tiny = recipes.Recipe(**json.loads(os.environ["TINY_RECIPE"]))
+    fields = json.loads(os.environ["TINY_RECIPE"])
+    plan = fields.pop("pretraining")
+    tiny = recipes.Recipe(**fields, pretraining=recipes.Pretraining(**plan) if plan else None)
     recipes.RECIPES["tiny"] = lambda: tiny
     kill, poison = (int(os.environ.get(f"{what}_BEFORE_STEP", "-1")) for what in ("KILL", "POISON"))
-    one_step = finetune.Run._one_step
+    one_step = run.Run._one_step
 
-    def mortal(run: finetune.Run) -> dict[str, float]:
-        if run.step == kill and run.rank == 0:
+    def mortal(stage: run.Run) -> dict[str, float]:
+        if stage.step == kill and stage.rank == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        if run.step == poison:
-            run.engine.module.recommender.users.say.bias.data.fill_(float("nan"))
-        return one_step(run)
+        if stage.step == poison:
+            next(each for each in stage.engine.module.parameters() if each.requires_grad).data.fill_(float("nan"))
+        return one_step(stage)
 
-    finetune.Run._one_step = mortal
-    finetune.main()
+    run.Run._one_step = mortal
+    name = os.environ["STAGE"]
+    run.launched(name, {"pretrain": pretrain.pretrain, "finetune": finetune.finetune}[name])

@@ -30,19 +30,19 @@ def test_a_batch_never_looks_past_its_query_nor_past_the_cut(lake: Path, tiny):
 
 
 def test_a_query_predicts_the_items_of_the_week_from_it(tmp_path: Path, tiny):
-    # before the cut: a on day 30, b on day 20, c on day 16 of age; the only queries are 20 (week: b, c) and 16 (c)
-    write_histories(tmp_path, {"u": [("a", 30), ("b", 20), ("c", 16), ("d", 12)]})
-    write_items(tmp_path, {name: name for name in "abcd"})
+    # the cut is at an age of 7 days, so queries are midnights at ages from 33 (half of the 60) down to 14
+    write_histories(tmp_path, {"u": [("z", 60), ("a", 30), ("b", 20), ("c", 16), ("d", 12)]})
+    write_items(tmp_path, {name: name for name in "abcdz"})
     night = load(str(tmp_path), DAY).training()
     found = set()
-    for step in range(20):
+    for step in range(40):
         batch = Weeks(night, tiny).draw(step, shard=0)
         for row, query in zip(*np.nonzero(batch["last"] >= 0), strict=True):
             known = batch["history"][row, : batch["last"][row, query] + 1]
             before = "".join(night.item_ids[item] for item in batch["candidates"][known[known >= 0]])
             targets = batch["targets"][row, query]
             found.add((before, "".join(night.item_ids[item] for item in batch["candidates"][targets[targets >= 0]])))
-    assert found == {("a", "bc"), ("ab", "cd"), ("abc", "d")}
+    assert found == {("z", "a"), ("za", "b"), ("za", "bc"), ("zab", "c"), ("zab", "cd"), ("zabc", "d")}
 
 
 def test_batches_are_a_function_of_step_and_shard(lake: Path, tiny):

@@ -10,7 +10,7 @@ from training.checkpoints import Checkpoints
 
 def test_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("NIGHT_CHECKPOINTS", str(tmp_path))
-    assert Checkpoints.of("cpu", date(2024, 3, 31)).folder == tmp_path / "cpu" / "2024-03-31"
+    assert Checkpoints.of("cpu", date(2024, 3, 31), "finetune").folder == tmp_path / "cpu/2024-03-31/finetune"
 
 
 def test_another_recipes_checkpoint_is_refused(tmp_path: Path):

@@ -54,3 +54,19 @@ def test_purchase_loss_weighs_what_the_sample_left_out():
     expected = (math.log(4 / 3) + 3 * math.log(2)) / 4
     assert purchase_loss(logits, bought, torch.tensor([1.0, 3.0])).item() == pytest.approx(expected, abs=1e-6)
     assert purchase_loss(logits, bought, torch.zeros(2)).item() == 0.0
+
+
+def test_only_the_best_scored_candidates_count_where_the_loss_has_a_focus():
+    # shares 5/8, 2/8, 1/8: of the best two the target has 2/7; a target that isn't among them costs nothing
+    logits = torch.log(torch.tensor([[1.0, 2.0, 5.0]]))
+    nothing = torch.zeros(1, 1)
+
+    def focused(target: int, users: torch.Tensor = logits) -> torch.Tensor:
+        told = (torch.eye(3), nothing, nothing.long(), torch.zeros(3), torch.tensor([[target]]))
+        return next_item_loss(users, *told, focus=2)
+
+    assert focused(1).item() == pytest.approx(math.log(7 / 2), abs=1e-6)
+    assert focused(0).item() == 0.0
+    users = logits.clone().requires_grad_()
+    focused(1, users).backward()
+    assert users.grad[0].tolist() == pytest.approx([0, -5 / 7, 5 / 7], abs=1e-6)

@@ -1,12 +1,10 @@
 """What the towers promise: no look into the future, padding means nothing, repeats count, bad folders are refused."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
-from training.backbone import load_backbone, load_tokenizer, tokenise
 from training.model import ItemTower, Repeats, UserTower
 
 H, D = 6, 7
@@ -84,7 +82,7 @@ def test_repeats_weigh_count_to_the_power():
 
 @pytest.fixture
 def repeats() -> Repeats:
-    """What it adds is 1 + log(0.001 + purchases halving every 128 days)."""
+    """What a repeat scores is 1 + log(0.001 + purchases halving every 128 days)."""
     torch.manual_seed(4)
     layer = Repeats(dim=3, width=4)
     with torch.no_grad():
@@ -94,10 +92,16 @@ def repeats() -> Repeats:
 
 
 def again(layer: Repeats, ages, entries, moments) -> list[list[float]]:
-    """At the moments (last place, age): what each place of one history adds."""
+    """At the moments (last place, age): what each place of one history scores, 0 where it adds nothing."""
     last, query_ages = (torch.tensor([[moment[n] for moment in moments]]) for n in (0, 1))
-    states, vectors = torch.randn(1, len(moments), 4), torch.randn(1, len(ages), 3)
-    return layer(states, vectors, torch.tensor([ages]), torch.tensor([entries]), last, query_ages.float())[0].tolist()
+    states, vectors, users = (
+        torch.randn(1, len(moments), 4),
+        torch.randn(1, len(ages), 3),
+        torch.randn(1, len(moments), 3),
+    )
+    told = (torch.tensor([ages]), torch.tensor([entries]), last, query_ages.float())
+    added = layer(states, vectors, *told, users)[0]
+    return torch.where(added == 0, 0, added + (users @ vectors.transpose(1, 2))[0]).tolist()
 
 
 def test_a_repeat_counts_at_the_latest_purchase_that_the_moment_knows(repeats):
@@ -119,6 +123,19 @@ def test_what_a_repeat_adds_depends_on_user_item_and_rhythm_once_it_has_learned(
     assert weekly[0][3] == daily[0][3]
     assert abs(weekly[0][2] - daily[0][2]) > 0.01
     assert abs(weekly[0][3] - other[0][3]) > 0.01
+
+
+def test_a_share_of_the_inner_product_counts_for_a_repeat(repeats):
+    torch.manual_seed(7)
+    without = again(repeats, [128.0, 64.0], [7, 8], [(1, 0.0)])
+    torch.manual_seed(7)
+    _, vectors, users = torch.randn(1, 1, 4), torch.randn(1, 2, 3), torch.randn(1, 1, 3)
+    with torch.no_grad():
+        repeats.alike.fill_(0.5)
+    torch.manual_seed(7)
+    half = again(repeats, [128.0, 64.0], [7, 8], [(1, 0.0)])
+    product = (users @ vectors.transpose(1, 2))[0, 0]
+    assert half[0] == pytest.approx([a + b / 2 for a, b in zip(without[0], product.tolist(), strict=True)], abs=1e-5)
 
 
 def test_padding_repeats_nothing(repeats):
@@ -155,24 +172,3 @@ def test_an_item_without_text_or_tags_is_itself(items):
     items.centre.zero_()
     vectors, _ = items(torch.zeros(1, 4), torch.tensor([[0]]), torch.tensor([2]))
     assert vectors[0, :4].tolist() == [0, 0, *items.own.weight[2].tolist()]
-
-
-def test_a_folder_that_is_no_backbone(tmp_path: Path):
-    (tmp_path / "readme.txt").write_text("nothing here")
-    with pytest.raises(ValueError, match="is no Hugging Face model"):
-        load_backbone(str(tmp_path), 1)
-    with pytest.raises(ValueError, match="has no fast tokenizer"):
-        load_tokenizer(str(tmp_path), 8)
-
-
-def test_only_the_last_layers_learn(backbone: Path):
-    encoder = load_backbone(str(backbone), tuned_layers=1)
-    learning = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
-    assert learning
-    assert all(name.startswith("backbone.encoder.layer.1.") for name in learning)
-
-
-def test_texts_are_cut_and_padded(backbone: Path):
-    ids, mask = tokenise(load_tokenizer(str(backbone), 3), ["milk bread soap 1 2", "tea"])
-    assert ids.tolist() == [[2, 3, 4], [1, 0, 0]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]

@@ -1,38 +1,48 @@
 """Recipes: by name, by file, and for as many ranks as can share a step."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from training.recipes import RECIPES, Recipe, recipe
+from training.recipes import RECIPES, Pretraining, Recipe, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_has_its_own_name_and_its_hardwares_configuration(name: str):
     chosen = recipe(name)
     assert chosen.name == name
-    config = chosen.deepspeed(ranks=1)
+    config = chosen.deepspeed(1, chosen.shards, chosen.users)
     assert config["train_micro_batch_size_per_gpu"] == chosen.users
     assert config["gradient_accumulation_steps"] == chosen.shards
     assert config["zero_optimization"]["stage"] in (0, 1, 2, 3)
 
 
 def test_ranks_share_the_micro_batches_of_a_step():
-    four = replace(recipe("cpu"), shards=4)
-    assert [four.deepspeed(ranks)["gradient_accumulation_steps"] for ranks in (1, 2, 4)] == [4, 2, 1]
+    cpu = recipe("cpu")
+    assert [cpu.deepspeed(ranks, 4, 32)["gradient_accumulation_steps"] for ranks in (1, 2, 4)] == [4, 2, 1]
     with pytest.raises(ValueError, match="recipe cpu has 4 micro-batches a step, which 3 ranks can't share"):
-        four.deepspeed(3)
+        cpu.deepspeed(3, 4, 32)
 
 
 def test_a_recipe_of_ones_own(tmp_path: Path):
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps({"name": "mine", "hardware": "cpu", "layers": 4}))
-    assert recipe(str(path)) == Recipe(name="mine", hardware="cpu", layers=4)
+    path.write_text(json.dumps({"name": "mine", "hardware": "cpu", "layers": 4, "pretraining": {"steps": 9}}))
+    mine = Recipe(name="mine", hardware="cpu", layers=4, pretraining=Pretraining(steps=9))
+    assert recipe(str(path)) == mine
+    path.write_text(json.dumps(mine.parameters()))
+    assert recipe(str(path)) == mine
 
 
-@pytest.mark.parametrize("text", ['{"name": "mine", "hardware": "cpu", "deep": 4}', "{", '{"layers": 4}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "mine", "hardware": "cpu", "deep": 4}',
+        "{",
+        '{"layers": 4}',
+        '{"name": "mine", "hardware": "cpu", "pretraining": {"stops": 4}}',
+    ],
+)
 def test_a_file_that_is_no_recipe(tmp_path: Path, text: str):
     path = tmp_path / "mine.json"
     path.write_text(text)

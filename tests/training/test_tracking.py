@@ -47,23 +47,22 @@ def test_no_champion(client, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "none"
 
 
-def finished_run(client: MlflowClient, night, tiny, folder: Path, seed: int, copy: float) -> str:
-    """A finished run with a real export of an untrained model that copies the history with this strength."""
+def finished_run(client: MlflowClient, night, tiny, folder: Path, seed: int, again: float) -> str:
+    """A finished run with a real export of an untrained model that scores what was bought so much higher."""
     torch.manual_seed(seed)
-    model = Recommender(load_backbone(tiny.backbone_folder, 1), night.known, len(night.tag_names), tiny)
+    model = Recommender(load_backbone(tiny.backbone_folder), night.known, len(night.tag_names), tiny)
     with torch.no_grad():
-        model.items.own.weight[1:] *= 50
-        model.users.copy.fill_(copy)
-    export(model, load_tokenizer(tiny.backbone_folder, tiny.max_tokens), night.training(), tiny, folder)
-    run = client.create_run(tracking.experiment(client), tags={"recipe": "cpu", "day": str(night.day)})
-    client.log_artifacts(run.info.run_id, str(folder))
-    client.set_terminated(run.info.run_id)
-    return run.info.run_id
+        model.users.repeats.base.fill_(again)
+    export(model, load_tokenizer(tiny.backbone_folder, tiny.max_tokens), night.training(), tiny, folder / "export")
+    run_id = tracking.start(client, "finetune", None, {"recipe": "cpu", "day": str(night.day)}, {})
+    client.log_artifacts(run_id, str(folder))
+    client.set_terminated(run_id)
+    return run_id
 
 
 def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys):
     night = load(str(lake), DAY)
-    good = finished_run(client, night, tiny, tmp_path / "good", seed=1, copy=5.0)
+    good = finished_run(client, night, tiny, tmp_path / "good", seed=1, again=20.0)
     first = judge(client, tiny, night, str(lake))
     assert (first.promoted, first.candidate_version, first.champion_version) == (True, "1", None)
     assert first.figures["candidate"].means["ndcg_at_10"] > first.figures["popularity"].means["ndcg_at_10"]
@@ -73,7 +72,7 @@ def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys
     again = judge(client, tiny, night, str(lake))
     assert (again.promoted, again.reason) == (False, "it is the champion already")
 
-    finished_run(client, night, tiny, tmp_path / "bad", seed=1, copy=-5.0)  # what was bought comes last
+    finished_run(client, night, tiny, tmp_path / "bad", seed=1, again=-20.0)  # what was bought comes last
     worse = judge(client, tiny, night, str(lake))
     assert (worse.promoted, worse.candidate_version, worse.champion_version) == (False, "2", "1")
     assert worse.figures["champion"] == first.figures["candidate"]
@@ -82,18 +81,23 @@ def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys
     held = client.get_run(good).data
     assert held.metrics["judge.candidate.ndcg_at_10"] == first.figures["candidate"].means["ndcg_at_10"]
     assert held.metrics["judge.popularity.recall_at_10"] == first.figures["popularity"].means["recall_at_10"]
-    assert "decision.json" in {file.path for file in client.list_artifacts(good)}
+    assert "card.md" in {file.path for file in client.list_artifacts(good)}
+    own = client.search_runs([tracking.experiment(client)], f"tags.stage = 'judge' and tags.judged = '{good}'")[-1]
+    assert own.data.tags["mlflow.parentRunId"] == held.tags["mlflow.parentRunId"]
+    assert (own.data.tags["promoted"], own.data.metrics) == ("true", held.metrics)
+    told = {file.path for file in client.list_artifacts(own.info.run_id)}
+    assert told == {"decision.json", "card.md", "ndcg_at_10.png", "recall_at_10.png", "revenue_at_10.png"}
 
 
 def test_a_champion_whose_export_nothing_reads_any_longer_gives_way(client, lake, tiny, tmp_path):
     night = load(str(lake), DAY)
-    old = finished_run(client, night, tiny, tmp_path / "old", seed=1, copy=5.0)
+    old = finished_run(client, night, tiny, tmp_path / "old", seed=1, again=20.0)
     assert judge(client, tiny, night, str(lake)).promoted
     manifest = client.download_artifacts(old, "export/manifest.json", str(tmp_path))
     told = json.loads(Path(manifest).read_text())
     client.log_dict(old, told | {"format": told["format"] - 1}, "export/manifest.json")
 
-    finished_run(client, night, tiny, tmp_path / "new", seed=2, copy=4.0)
+    finished_run(client, night, tiny, tmp_path / "new", seed=2, again=19.0)
     decision = judge(client, tiny, night, str(lake))
     assert "champion" not in decision.figures
     assert decision.promoted
