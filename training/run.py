@@ -173,9 +173,10 @@ def launched(stage: str, work: Callable[[Recipe, date, str, Checkpoints], None])
         checkpoints = Checkpoints.of(chosen.name, arguments.day, stage)
         if _finished(checkpoints):
             log.info("%s of %s is done already (%s)", stage, arguments.day, checkpoints.folder)
-            return
-        work(chosen, arguments.day, arguments.lake, checkpoints)
+        else:
+            work(chosen, arguments.day, arguments.lake, checkpoints)
         dist.barrier()
+        dist.destroy_process_group()  # left to the interpreter's end, its threads can abort the process
     except (ValueError, ConnectionError, FloatingPointError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.stderr.flush()

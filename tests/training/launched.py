@@ -1,7 +1,7 @@
 """What the tests hand to the deepspeed launcher: a stage of training, with a tiny recipe and a place to die.
 
 Environment: STAGE, pretrain or finetune; TINY_RECIPE, the recipe's fields as JSON; KILL_BEFORE_STEP, the step at whose
-start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start a weight turns into NaN.
+start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start all weights turn into NaN.
 """
 
 import json
@@ -22,7 +22,8 @@ if __name__ == "__main__":
         if stage.step == kill and stage.rank == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         if stage.step == poison:
-            next(each for each in stage.engine.module.parameters() if each.requires_grad).data.fill_(float("nan"))
+            for each in stage.engine.module.parameters():
+                each.data.fill_(float("nan"))
         return one_step(stage)
 
     run.Run._one_step = mortal
