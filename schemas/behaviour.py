@@ -39,15 +39,17 @@ LOG = Table(
 
 EXPOSURES = Table(
     name="behaviour.exposures",
-    doc="Promoted items a visitor could see in the store that day: all that were bought, a seeded sample of the rest.",
+    doc="Impressions, and promoted items a visitor could see in the store that day: all that were clicked or bought, a "
+    "seeded sample of the rest.",
     columns=(
-        Column("day", "date", "the night the visit reached us: its own day, unless it came late", required=True),
+        Column("day", "date", "the night it reached us: the day it happened, unless it came late", required=True),
         USER,
         ITEM,
-        Column("store_id", "string", "where", required=True),
-        Column("display", "string", "as in raw.promotions"),
-        Column("mailer", "string", "as in raw.promotions"),
-        Column("bought", "boolean", "whether the visitor bought it on that visit day", required=True),
+        Column("store_id", "string", "where; null for an impression outside any store. In the key nulls are alike"),
+        Column("display", "string", "as in raw.promotions; null for impressions"),
+        Column("mailer", "string", "as in raw.promotions; null for impressions"),
+        Column("clicked", "boolean", "whether it was clicked; null where the source logs no clicks"),
+        Column("bought", "boolean", "whether the user bought it on that visit, or that night if shown", required=True),
         Column("weight", "double", "1 / probability of being in the sample", required=True, minimum=1),
     ),
     key=("user_id", "item_id", "store_id", "day"),

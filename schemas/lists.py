@@ -28,6 +28,12 @@ P_PURCHASE = Column(
     "p_purchase", "double", "p(purchase | shown); null where no exposures are known", minimum=0, maximum=1
 )
 
+P_CLICK = Column("p_click", "double", "p(click | shown); null where the source has no clicks", minimum=0, maximum=1)
+LOGIT = (
+    "the sigmoid of the inner product, plus relevance before the softmax times a user's last entry, which items lack; "
+    "empty where none are known"
+)
+
 VECTORS = Table(
     name="lists.vectors",
     doc="The night's user and item vectors under one model version.",
@@ -36,8 +42,25 @@ VECTORS = Table(
         Column("kind", "string", "user or item", required=True, one_of=("user", "item")),
         Column("id", "string", "user_id or item_id", required=True),
         Column("vector", "array<float>", "for relevance: the inner product of a user's and an item's", required=True),
+        Column("click_vector", "array<float>", f"for p(click | shown): {LOGIT}", required=True),
         Column(
-            "purchase_vector", "array<float>", "for p(purchase | shown): inner product, then sigmoid", required=True
+            "purchase_vector",
+            "array<float>",
+            f"for p(purchase | click), or p(purchase | shown) where no clicks are known: {LOGIT}",
+            required=True,
+        ),
+        Column(
+            "spend_vector",
+            "array<float>",
+            "for the money that a purchase brings: the exponential of the inner product; empty where none is known",
+            required=True,
+        ),
+        Column(
+            "variety",
+            "double",
+            "of a user: mean distance, by categories, of what they take next; null where none are known",
+            minimum=0,
+            maximum=1,
         ),
         Column(
             "repeats",
@@ -61,7 +84,11 @@ CANDIDATES = Table(
         ITEM,
         RANK,
         RELEVANCE,
+        P_CLICK,
         P_PURCHASE,
+        Column(
+            "spend", "double", "money that a purchase by this user brings; null where no amounts are known", minimum=0
+        ),
         Column("policy", "string", "model, or popular for users without a history", required=True),
         VERSION,
     ),
@@ -81,9 +108,14 @@ RECOMMENDATIONS = Table(
         ITEM,
         Column("score", "double", "the blended value that ordered the list", required=True),
         RELEVANCE,
-        Column("p_click", "double", "p(click | shown); null where the source has no clicks", minimum=0, maximum=1),
+        P_CLICK,
         P_PURCHASE,
-        Column("expected_revenue", "double", "price x probability; null where the item has no price", minimum=0),
+        Column(
+            "expected_revenue",
+            "double",
+            "p_purchase x money that a purchase brings, the price where that is unknown; null without either",
+            minimum=0,
+        ),
         Column(
             "diversity",
             "double",

@@ -16,7 +16,11 @@ OBJECTIVES = (
     Objective("relevance", "1", "how well the item fits what the user does next: softmax share over the candidates"),
     Objective("p_click", "probability", "p(click | shown); absent where the source has no clicks"),
     Objective("p_purchase", "probability", "p(purchase | shown); absent where no exposures are known"),
-    Objective("expected_revenue", "money", "price x p(purchase | shown); falls back on relevance for p"),
+    Objective(
+        "expected_revenue",
+        "money",
+        "p(purchase | shown) x what a purchase brings; falls back on relevance and on the price",
+    ),
     Objective("diversity", "1 - cosine", "how unlike the item is to those above it in the list"),
 )
 

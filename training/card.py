@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.calibration import Platt, Reliability
+from training.answers import Answers
 from training.data import Night
 from training.held_out import GATE, GROUPED, LEAST, Figures
 from training.plots import in_order, titled
-from training.recipes import HELD_OUT_DAYS
+from training.recipe import HELD_OUT_DAYS
 from training.tracking import MODEL
 
 if TYPE_CHECKING:
@@ -51,16 +51,14 @@ def model_card(
     parameters: dict,
     night: dict,
     decision: "Decision",
-    calibration: dict[str, Reliability],
-    correction: Platt | None = None,
+    answers: Answers,
 ) -> str:
     """The card of the candidate that ``decision`` is about.
 
     Args:
         parameters: of the recipe.
         night: as :func:`facts` gives them.
-        calibration: of the purchase head, such as before and after the correction; empty where it wasn't measured.
-        correction: of the purchase head's logits; None where there is none.
+        answers: how well its heads foresaw the held-out days.
     """
     named = {**parameters, "backbone": parameters["backbone"] or "all-MiniLM-L6-v2"}
     sections = {
@@ -70,7 +68,7 @@ def model_card(
         "Training": _table(["parameter", "value"], [list(row) for row in _flat(named)]),
         "Figures": _overall(decision),
         "Figures by group": _by_group(decision.figures),
-        "Calibration of p(purchase | shown)": _calibration(night, calibration, correction),
+        "Probabilities and money": _answers(night, answers),
         "Limits": "\n".join(f"- {limit}" for limit in _limits(night, decision)),
         "How to load it": _loading(decision.candidate_version),
     }
@@ -141,25 +139,41 @@ def _by_group(figures: dict[str, Figures]) -> str:
     return f"{head}\n\n{_table(['', 'users', *figures], rows)}"
 
 
-def _calibration(night: dict, calibration: dict[str, Reliability], correction: Platt | None) -> str:
+def _answers(night: dict, answers: Answers) -> str:
+    return "\n\n".join([*_calibration(night, answers), *_spend(answers.spend)])
+
+
+def _spend(spend: dict[str, float]) -> list[str]:
+    if not spend:
+        return []
+    ratio, mae, usual = (_number(spend[name]) for name in ("ratio", "mae", "mae_usual"))
+    return [
+        f"Of the purchases of the held-out days {ratio} times their money was expected. One purchase's was missed by "
+        f"{mae} in the\nmean; what the item's purchases had brought before misses it by {usual}."
+    ]
+
+
+def _calibration(night: dict, answers: Answers) -> list[str]:
     if not night["exposures"]:
-        return "There are no exposures, so the purchase head learned nothing and the lists have no p_purchase."
-    if not calibration:
-        return "It was not measured."
+        return ["There are no exposures, so no head learned from them and the lists have no p_click and no p_purchase."]
+    if not answers.reliability:
+        return ["Probabilities were not measured: nothing was shown in the held-out days, or no head could learn."]
     rows = []
-    for name, found in calibration.items():
+    for name, found in answers.reliability.items():
         predicted, observed = (
             sum(weight * each for weight, each in zip(found.weight, values, strict=True))
             for values in (found.predicted, found.observed)
         )
         figures = (predicted, observed, found.ratio, found.ece, found.brier, found.log_loss)
         rows.append([name, f"{found.rows:,}", f"{found.positives:,}", *map(_number, figures)])
-    columns = ["", "rows", "purchases", "predicted", "observed", "ratio", "ECE", "Brier", "log loss"]
-    told = "The probabilities are not corrected."
-    if correction:
-        slope, offset = _number(correction.slope), _number(correction.offset)
-        told = f"The correction is sigmoid({slope} * logit + offset) with offset {offset} (Platt 1999)."
-    return f"{_table(columns, rows)}\n\nECE is over bins of equal weight, log loss in nats a row.\n{told}"
+    columns = ["", "rows", "positive", "predicted", "observed", "ratio", "ECE", "Brier", "log loss"]
+    told = [
+        f"The correction of {name} is sigmoid({_number(each.slope)} * logit + offset) with offset "
+        f"{_number(each.offset)} (Platt 1999)."
+        for name, each in answers.corrections.items()
+    ]
+    read = "ECE is over bins of equal weight, log loss in nats a row."
+    return [_table(columns, rows), "\n".join([read, *(told or ["The probabilities are not corrected."])])]
 
 
 def _limits(night: dict, decision: "Decision") -> list[str]:

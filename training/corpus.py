@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from training.lake import open_table, read_night
-from training.recipes import HELD_OUT_DAYS
+from training.recipe import HELD_OUT_DAYS
 
 TABLE = "catalogue.texts"
 HELD_OUT = 20  # one subject in so many is never trained on

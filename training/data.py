@@ -14,8 +14,11 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from schemas.catalogue import tag_names
+from training import exposures, queries
+from training.exposures import Exposures
 from training.lake import open_table, read_night, table_uri
-from training.recipes import HELD_OUT_DAYS
+from training.queries import Queries
+from training.recipe import HELD_OUT_DAYS
 
 MICROSECONDS_A_DAY = 86_400_000_000
 EVENT = ("item_ids", "times", "amounts", "baskets")  # of behaviour.histories, one entry an event
@@ -52,20 +55,6 @@ class Histories:
 
 
 @dataclass(frozen=True)
-class Exposures:
-    """Promoted items people could see, sorted by user and day; all arrays have one entry a row."""
-
-    users: np.ndarray
-    days: np.ndarray
-    items: np.ndarray
-    bought: np.ndarray
-    weights: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.users)
-
-
-@dataclass(frozen=True)
 class Night:
     """Everything of one night.
 
@@ -73,11 +62,12 @@ class Night:
         day: the night.
         user_ids: position = user.
         item_ids: position = item; the first ``known`` were bought before the cut and have a vector of their own.
-        texts: the distinct texts, in the order in which the items first use them.
+        texts: the distinct texts, in the order in which the items first use them, then those of the queries alone.
         text_of: position of each item's text in ``texts``.
         tags: int64[items, T] brand and categories, numbered from 1 in the order of ``tag_names``; 0 is no tag.
         paths: int64[items, levels], a number for each category with all above it, -1 below an item's last level.
         histories, exposures: of all days up to ``day``.
+        queries: texts that tell about an item, known before the cut.
         versions: table name -> Delta version read.
     """
 
@@ -92,6 +82,7 @@ class Night:
     paths: np.ndarray
     histories: Histories
     exposures: Exposures
+    queries: Queries
     versions: dict[str, int]
 
     @property
@@ -111,9 +102,8 @@ class Night:
 
     def training(self) -> "Night":
         """The same night without anything that happened at or after the cut."""
-        seen = self.exposures.days < self.cut
-        exposures = Exposures(*(getattr(self.exposures, name)[seen] for name in Exposures.__dataclass_fields__))
-        return replace(self, histories=self.histories.between(-np.inf, self.cut), exposures=exposures)
+        shown = self.exposures.where(self.exposures.days < self.cut)
+        return replace(self, histories=self.histories.between(-np.inf, self.cut), exposures=shown)
 
     def fingerprint(self) -> str:
         """A hash of what training sees, so that a checkpoint is never continued on other data."""
@@ -126,6 +116,8 @@ class Night:
             seen.histories.items,
             seen.histories.times,
             seen.exposures.items,
+            seen.queries.texts,
+            seen.queries.items,
         ):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -145,11 +137,16 @@ def load(lake: str, day: date) -> Night:
     ids, known, events = _number(histories, items, cut)
     texts, text_of = _distinct(items, ids)
     user_ids = histories["user_id"].to_pylist()
-    exposures = _exposures(lake, day, user_ids, ids)
-    deltas |= {"behaviour.exposures": exposures[1]} if exposures[1] else {}
+    shown, shown_version = exposures.read(lake, day, user_ids, ids)
+    asked, asked_version = queries.read(lake, day, ids)
+    place = {text: number for number, text in enumerate(texts)}
+    positions = np.array([place.setdefault(text, len(place)) for text, _ in asked], np.int64)
+    pairs = Queries(positions, np.array([item for _, item in asked], np.int64))
     versions = {name: delta.version() for name, delta in deltas.items()}
+    optional = ((exposures.TABLE, shown_version), (queries.TABLE, asked_version))
+    versions |= {name: version for name, version in optional if version is not None}
     described = (*_tags(items, ids), _paths(items, ids))
-    return Night(day, user_ids, ids, known, texts, text_of, *described, events, exposures[0], versions)
+    return Night(day, user_ids, ids, known, list(place), text_of, *described, events, shown, pairs, versions)
 
 
 def attributes(lake: str, day: date, users: list[str]) -> dict[str, np.ndarray]:
@@ -224,21 +221,3 @@ def _distinct(items: pa.Table, ids: list[str]) -> tuple[list[str], np.ndarray]:
     position: dict[str, int] = {}
     text_of = np.array([position.setdefault(text[item], len(position)) for item in ids], dtype=np.int64)
     return list(position), text_of
-
-
-def _exposures(lake: str, day: date, users: list[str], ids: list[str]) -> tuple[Exposures, DeltaTable | None]:
-    """Exposures of all nights up to ``day``; none where the source has no promotions and so no table."""
-    if not DeltaTable.is_deltatable(table_uri(lake, "behaviour.exposures")):
-        whole, real = np.zeros(0, np.int64), np.zeros(0, np.float32)
-        return Exposures(whole, whole.astype(np.float64), whole, real, real), None
-    delta = open_table(lake, "behaviour.exposures")
-    rows = delta.to_pyarrow_table(
-        filters=[("day", "<=", day)], columns=["user_id", "day", "item_id", "bought", "weight"]
-    )
-    user = pc.index_in(rows["user_id"], pa.array(users)).fill_null(-1).to_numpy().astype(np.int64)
-    item = pc.index_in(rows["item_id"], pa.array(ids)).fill_null(-1).to_numpy().astype(np.int64)
-    when = rows["day"].cast(pa.int32()).to_numpy().astype(np.float64)
-    order = np.lexsort((item, when, user))
-    order = order[(user[order] >= 0) & (item[order] >= 0)]
-    bought, weight = (rows[name].to_numpy().astype(np.float32) for name in ("bought", "weight"))
-    return Exposures(user[order], when[order], item[order], bought[order], weight[order]), delta

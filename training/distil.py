@@ -6,7 +6,7 @@ import torch
 
 from training.backbone import load_backbone, load_tokenizer, tokenise
 from training.corpus import Corpus
-from training.recipes import Recipe
+from training.recipe import Recipe
 from training.texts import TextTable
 
 

@@ -6,8 +6,8 @@ import deepspeed
 import torch
 from torch import nn
 
-from training.model import Recommender
-from training.recipes import Recipe
+from training.objective import Objective
+from training.recipe import Recipe
 
 # DeepSpeed would compile its shared-memory reduction at the first start on a CPU. Only inference uses it, it takes most
 # of a minute, and a start that is killed meanwhile leaves a lock on which every later start waits for ever.
@@ -24,16 +24,26 @@ def keep_memory() -> None:
         mallopt(option, value)
 
 
-def parameter_groups(model: Recommender, recipe: Recipe) -> list[dict]:
-    """Learning parameters in four groups, each with its own rate."""
-    users = model.users
+def parameter_groups(objective: Objective, recipe: Recipe) -> list[dict]:
+    """Learning parameters in five groups, each with its own rate."""
+    model = objective.recommender
+    users, heads = model.users, model.heads
     repeats = users.repeats
     gains = [users.log_decay, users.log_power, users.copy, users.voice, repeats.counted, repeats.base, repeats.alike]
+    gains += [heads.gain, heads.offset, heads.log_deviation, *objective.balance.parameters()]
     own = list(model.items.own.parameters()) + list(model.items.own_bias.parameters())
     backbone = [parameter for parameter in model.texts.parameters() if parameter.requires_grad]
     taken = {id(parameter) for parameter in [*own, *gains, *model.texts.parameters()]}
+    headed = [parameter for parameter in heads.parameters() if id(parameter) not in taken]
+    taken |= {id(parameter) for parameter in headed}
     above = [parameter for parameter in model.parameters() if id(parameter) not in taken]
-    groups = ((backbone, recipe.backbone_lr), (above, recipe.lr), (own, recipe.id_lr), (gains, recipe.gain_lr))
+    groups = (
+        (backbone, recipe.backbone_lr),
+        (above, recipe.lr),
+        (own, recipe.id_lr),
+        (headed, recipe.head_lr),
+        (gains, recipe.gain_lr),
+    )
     learning = (([each for each in params if each.requires_grad], rate) for params, rate in groups)
     return [{"params": params, "lr": rate} for params, rate in learning if params]
 

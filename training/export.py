@@ -1,66 +1,121 @@
 """The export: all that scoring needs to turn items and histories into vectors, without this package.
 
-A folder with manifest.json, tokenizer.json, items.json, tags.json, item_encoder.pt2 and user_encoder.pt2.
+A folder with manifest.json, tokenizer.json, items.json, tags.json, item_encoder.pt2 and user_encoder.pt2, and where a
+query can be related to items, query_encoder.pt2.
 """
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 from torch import nn
+from torch.nn import functional as F
 
+from training.calibration import Platt
 from training.data import Night
+from training.heads import LOGITS, Heads
 from training.model import ItemTower, Recommender, UserTower
-from training.recipes import Recipe
+from training.recipe import Recipe
 
-FORMAT = 3
+FORMAT = 4
 TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
 BATCH = torch.export.Dim("B", min=1, max=65536)
 
 
 class ItemProgram(nn.Module):
-    """(token ids, attention mask, tags, item index) -> item vectors.
+    """(token ids, attention mask, tags, item index) -> item vectors, and those of each of ``heads.PAIRED``.
 
     Equal rows of a block go through the language model once: shops have far fewer texts than items, so a caller that
     sorts its items by text gets most of them for nothing. The language model multiplies in bfloat16 where training
     does: half the time or less on a CPU that knows it, and the vectors that training saw.
     """
 
-    def __init__(self, texts: nn.Module, items: ItemTower, *, bfloat16: bool):
+    def __init__(self, texts: nn.Module, items: ItemTower, heads: Heads, *, bfloat16: bool):
         super().__init__()
-        self.texts, self.items, self.bfloat16 = texts, items, bfloat16
+        self.texts, self.items, self.heads, self.bfloat16 = texts, items, heads, bfloat16
 
     def forward(
         self, token_ids: torch.Tensor, attention_mask: torch.Tensor, tags: torch.Tensor, item_index: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, ...]:
         rows = torch.stack([token_ids, attention_mask], dim=1).flatten(1)
         distinct, which = torch.unique(rows, dim=0, return_inverse=True)
         torch._check(distinct.shape[0] >= 1)
         distinct = distinct.view(-1, 2, token_ids.shape[1])
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             encodings = self.texts(distinct[:, 0], distinct[:, 1])
-        return self.items(encodings[which], tags, item_index)
+        return self.of_encodings(encodings[which], tags, item_index)
+
+    def of_encodings(
+        self, encodings: torch.Tensor, tags: torch.Tensor, item_index: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """The same of texts that the language model has read."""
+        vectors = self.items(encodings, tags, item_index)
+        click, purchase, spend = self.heads.of_items(vectors, item_index)
+        excess = F.pad(self.heads.excess, (spend.shape[-1] - 1, 0))
+        return vectors, click, purchase, spend + excess
 
 
 class UserProgram(nn.Module):
-    """(item vectors, ages before the night's end, entries) -> user vectors at the night's end, and what repeats add."""
+    """(item vectors, ages before the night's end, entries) -> what is said of users at the night's end.
 
-    def __init__(self, users: UserTower):
+    That is: vectors, those of each of ``heads.PAIRED``, the variety they accept, and what repeats add. The vectors of
+    click and purchase give corrected logits.
+    """
+
+    def __init__(self, users: UserTower, heads: Heads, corrections: dict[str, Platt]):
         super().__init__()
-        self.users = users
+        self.users, self.heads = users, heads
+        found = [corrections.get(name, Platt(1.0, 0.0)) for name in LOGITS]
+        self.register_buffer("slopes", torch.tensor([each.slope for each in found], dtype=torch.float32))
+        self.register_buffer("offsets", torch.tensor([each.offset for each in found], dtype=torch.float32))
 
     def forward(
         self, item_vectors: torch.Tensor, ages: torch.Tensor, entries: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, ...]:
         last = torch.full_like(ages[:, :1], item_vectors.shape[1] - 1, dtype=torch.long)
-        users, purchase, again = self.users(item_vectors, ages, entries, last, torch.zeros_like(ages[:, :1]))
-        return users[:, 0], purchase[:, 0], again[:, 0]
+        users, again = self.users(item_vectors, ages, entries, last, torch.zeros_like(ages[:, :1]))
+        users, again = users[:, 0], again[:, 0]
+        *paired, spend = self.heads.of_users(users)
+        constant = F.pad(torch.ones_like(paired[0][:, :1]), (paired[0].shape[1] - 2, 1))  # where the offset stands
+        corrected = [
+            each * slope + constant * offset
+            for each, slope, offset in zip(paired, self.slopes, self.offsets, strict=True)
+        ]
+        return users, *corrected, spend, torch.sigmoid(self.heads.accepted(users)), again
 
 
-def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recipe, folder: Path) -> None:
+class QueryProgram(nn.Module):
+    """(token ids, attention mask) -> query vectors, whose inner products with items' vectors are their relevance."""
+
+    def __init__(self, model: Recommender, *, bfloat16: bool):
+        super().__init__()
+        self.texts, self.heads, self.bfloat16 = model.texts, model.heads, bfloat16
+        self.register_buffer("centre", model.items.centre)
+
+    def forward(self, token_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            encodings = self.texts(token_ids, attention_mask)
+        return self.heads.of_queries(encodings.float() - self.centre)
+
+
+def export(
+    model: Recommender,
+    tokenizer: Tokenizer,
+    night: Night,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    tasks: tuple[str, ...] = ("next_item",),
+    corrections: dict[str, Platt] | None = None,
+) -> None:
     """Write the model's export into ``folder``, and read it back.
+
+    Args:
+        tasks: what it was trained for, see ``training.objective.tasks``; of other heads scoring reads nothing.
+        corrections: of the logits of click and purchase.
 
     Raises:
         ValueError: if what was read back doesn't give the model's vectors.
@@ -71,11 +126,11 @@ def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recip
     manifest = {
         "format": FORMAT,
         "dim": recipe.dim,
-        "purchase_dim": recipe.purchase_dim,
         "max_history": recipe.max_history,
         "max_tokens": recipe.max_tokens,
         "max_tags": night.tags.shape[1],
-        "has_purchase": len(night.exposures) > 0,
+        "tasks": list(tasks),
+        "corrections": {name: asdict(each) for name, each in (corrections or {}).items()},
         "trained_before": night.cut,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
@@ -83,13 +138,17 @@ def export(model: Recommender, tokenizer: Tokenizer, night: Night, recipe: Recip
     (folder / "tags.json").write_text(json.dumps(night.tag_names))
     tokenizer.save(str(folder / "tokenizer.json"))
     items, users = (
-        ItemProgram(model.texts, model.items, bfloat16=recipe.bfloat16).eval(),
-        UserProgram(model.users).eval(),
+        ItemProgram(model.texts, model.items, model.heads, bfloat16=recipe.bfloat16).eval(),
+        UserProgram(model.users, model.heads, corrections or {}).eval(),
     )
     item_inputs, user_inputs = _examples(tokenizer, night, recipe)
     write_items(items, item_inputs, recipe.max_tokens, folder)
     rows = {0: BATCH}
     _write(users, user_inputs, (rows, rows, rows), folder / "user_encoder.pt2")
+    if "relevance" in tasks:
+        texts = {0: BATCH, 1: torch.export.Dim("T", min=2, max=recipe.max_tokens)}
+        queries = QueryProgram(model, bfloat16=recipe.bfloat16).eval()
+        _write(queries, item_inputs[:2], (texts, texts), folder / "query_encoder.pt2")
 
 
 def write_items(program: ItemProgram, inputs: tuple[torch.Tensor, ...], max_tokens: int, folder: Path) -> None:
@@ -128,7 +187,10 @@ def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple
 def _write(program: nn.Module, inputs: tuple, shapes: tuple, path: Path) -> None:
     exported = torch.export.export(program, inputs, dynamic_shapes=shapes)
     torch.export.save(exported, path)
-    for ours, theirs in zip(program(*inputs), torch.export.load(path).module()(*inputs), strict=True):
+    made, read = program(*inputs), torch.export.load(path).module()(*inputs)
+    if isinstance(made, torch.Tensor):
+        made, read = (made,), (read,)
+    for ours, theirs in zip(made, read, strict=True):
         apart = float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-6))
         if not apart <= TOLERANCE:
             raise ValueError(f"{path.name}: read back, it is {apart:.2g} away from the model; the limit is {TOLERANCE}")

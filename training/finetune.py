@@ -15,20 +15,24 @@ import torch
 import torch.distributed as dist
 
 from training import backbone, tracking
-from training.batches import batches, since
+from training.batches import batches
+from training.calibrate import corrections
 from training.checkpoints import Checkpoints
 from training.consolidate import consolidate, restore
 from training.data import Night, load
 from training.engine import parameter_groups, start_engine
 from training.export import export
-from training.loss import Objective
-from training.model import ItemTower, Recommender
-from training.recipes import Recipe
+from training.model import Recommender
+from training.objective import Objective
+from training.recipe import Recipe
 from training.run import Run, launched
 from training.texts import TextTable
-from training.warm_start import item_biases, item_vectors, turned
+from training.warm_start import item_biases, item_vectors, turned, usual_spend
+from training.weeks import since
 
 log = logging.getLogger("training.finetune")
+
+QUERY_START = 10.0  # relevance of a text to itself, before anything is learned
 
 
 def build(recipe: Recipe, night: Night, folder: str) -> Objective:
@@ -43,26 +47,37 @@ def build(recipe: Recipe, night: Night, folder: str) -> Objective:
         recommender.texts.backbone, recipe.tuned_layers, lora_rank=recipe.lora_rank, recompute=recipe.recompute
     )
     with torch.no_grad():
-        items = recommender.items
-        remember(items, recipe, night, since(night, recipe))
-        for own in (items.own, items.own_bias):
+        remember(recommender, recipe, night, since(night, recipe))
+        for own in (recommender.items.own, recommender.items.own_bias):
             own.requires_grad_(recipe.id_lr > 0)
-        shown, bought = night.exposures.weights, night.exposures.bought
-        if len(shown):
-            rate = float((shown * bought).sum() / shown.sum())
-            items.purchase.bias.fill_(np.log(rate / (1 - rate)) / recipe.purchase_dim**0.5)
+        _start_heads(recommender, night)
     return Objective(recommender, night, recipe)
 
 
+def _start_heads(model: Recommender, night: Night) -> None:
+    """Heads that know how often what was shown is clicked and bought, and queries that read as items' texts do."""
+    shown, heads = night.exposures, model.heads
+    for place, answers in enumerate((shown.clicked, shown.bought)):
+        told = ~np.isnan(answers)
+        if told.any() and 0 < answers[told].mean() < 1:
+            rate = float(np.average(answers[told], weights=shown.weights[told]))
+            usual = float(model.items.own_bias.weight[1 + shown.items[shown.items < night.known]].mean())
+            heads.offset[place] = np.log(rate / (1 - rate)) - float(heads.gain[place]) * usual
+    project = model.items.project.weight
+    heads.query.weight[: len(project)] = project * (QUERY_START / float(project.square().sum(0).mean()))
+
+
 @torch.no_grad()
-def remember(items: ItemTower, recipe: Recipe, night: Night, until: float) -> None:
-    """Give the items the vectors of their own and the popularity that they had at the midnight ``until``."""
+def remember(model: Recommender, recipe: Recipe, night: Night, until: float) -> None:
+    """Give the items what was counted of them by the midnight ``until``: vectors, popularity, what purchases bring."""
+    items = model.items
     first = since(night, recipe)
     vectors = item_vectors(night, recipe.id_dim, recipe.seed, until)
     if until > first:
         vectors = turned(vectors, item_vectors(night, recipe.id_dim, recipe.seed, first))
     items.own.weight[1:] = torch.from_numpy(vectors)
     items.own_bias.weight[1:, 0] = torch.from_numpy(item_biases(night, until))
+    model.heads.usual.weight[:, 0] = torch.from_numpy(usual_spend(night, until))
 
 
 def untrained(recipe: Recipe, night: Night, folder: str) -> Recommender:
@@ -88,7 +103,7 @@ class Finetune(Run):
     """A night's fine-tuning."""
 
     stage = "finetune"
-    losses = ("loss", "next_item_loss", "purchase_loss")
+    losses = ("loss",)
 
     def __init__(self, recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints):
         whole = load(lake, day)
@@ -117,7 +132,8 @@ class Finetune(Run):
     def _start(self) -> deepspeed.DeepSpeedEngine:
         objective = build(self.recipe, self.night, self.folder)
         config = self.recipe.deepspeed(dist.get_world_size(), self.recipe.shards, self.recipe.users)
-        groups = parameter_groups(objective.recommender, self.recipe)
+        self.losses = ("loss", *(f"{task}_{what}" for what in ("loss", "weight") for task in objective.tasks))
+        groups = parameter_groups(objective, self.recipe)
         return start_engine(objective, groups, config, steps=self.batches.steps, warmup=self.recipe.warmup)
 
     def before(self, step: int) -> dict[str, float]:
@@ -137,14 +153,25 @@ class Finetune(Run):
         folder = self.checkpoints.model
         folder.mkdir(exist_ok=True)
         consolidate(self.engine.module.recommender, folder / "model.safetensors")
-        del self.engine  # what is exported is read from the file: two models at once might not fit
+        objective = self.engine.module
+        tasks, table = objective.tasks, objective.table.cpu()
+        del self.engine, objective  # what is exported is read from the file: two models at once might not fit
         if self.rank == 0:
             model = untrained(self.recipe, self.night, self.folder)
             restore(model, folder / "model.safetensors")
+            corrected = corrections(model, self.recipe, self.night, table, tasks)
             if not self.recipe.id_lr:  # what isn't learned is counted, and by now there is more to count
-                remember(model.items, self.recipe, self.night, self.night.cut)
+                remember(model, self.recipe, self.night, self.night.cut)
                 consolidate(model, folder / "model.safetensors")
-            export(model, self.tokenizer, self.night, self.recipe, folder / "export")
+            export(
+                model,
+                self.tokenizer,
+                self.night,
+                self.recipe,
+                folder / "export",
+                tasks=tasks,
+                corrections=corrected,
+            )
             self.client.log_artifacts(self.run_id, str(folder))
             self.draw_curves()
             version = tracking.register(self.client, self.run_id)

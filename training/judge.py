@@ -3,34 +3,31 @@
 Only exports are read, so a champion of any age or architecture is judged as scoring would serve it.
 """
 
-import json
 import logging
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run
-from tokenizers import Tokenizer
 
 from training import tracking
+from training.answers import Answers
 from training.baselines import most_popular, top_frequency
 from training.card import facts, model_card
-from training.data import Histories, Night, attributes
+from training.data import Night, attributes
 from training.export import FORMAT
 from training.held_out import GATE, GROUP_METRICS, Figures, HeldOut
 from training.metrics import CUTOFFS, intervals
-from training.plots import by_group
-from training.recipes import Recipe
+from training.plots import by_group, reliability_plot
+from training.recipe import Recipe
+from training.served import Exported
 
 log = logging.getLogger("training.judge")
 
 TOP = max(CUTOFFS)
-BLOCK = 256  # users ranked at a time
-TEXT_BLOCK = 4096  # items encoded at a time; sorted by text, equal texts meet in one block
 
 
 @dataclass(frozen=True)
@@ -48,69 +45,6 @@ class Decision:
     champion_version: str | None
     figures: dict[str, Figures]
     ahead: dict[str, tuple[float, float]]
-
-
-class Exported:
-    """An export, loaded as scoring loads it: torch and tokenizers, no code of ours."""
-
-    def __init__(self, folder: Path):
-        self.manifest = json.loads((folder / "manifest.json").read_text())
-        self.known = {
-            item: place for place, item in enumerate(json.loads((folder / "items.json").read_text()), start=1)
-        }
-        self.tags = {tag: number for number, tag in enumerate(json.loads((folder / "tags.json").read_text()), start=1)}
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.item_encoder, self.user_encoder = (
-            torch.export.load(folder / f"{name}_encoder.pt2").module() for name in ("item", "user")
-        )
-
-    @torch.no_grad()
-    def item_vectors(self, night: Night) -> torch.Tensor:
-        """float32[items, D] of the whole catalogue."""
-        vectors = torch.zeros(len(night.item_ids), self.manifest["dim"])
-        index = np.array([self.known.get(item, 0) for item in night.item_ids])
-        lengths = np.array([len(text) for text in night.texts])
-        tags = np.zeros((len(night.item_ids), self.manifest["max_tags"]), np.int64)
-        numbers = np.array([0, *(self.tags.get(name, 0) for name in night.tag_names)])[night.tags]
-        tags[:, : numbers.shape[1]] = numbers[:, : tags.shape[1]]
-        order = np.lexsort((night.text_of, lengths[night.text_of]))
-        for low in range(0, len(order), TEXT_BLOCK):
-            block = order[low : low + TEXT_BLOCK]
-            encodings = self.tokenizer.encode_batch([night.texts[text] for text in night.text_of[block]])
-            ids = torch.tensor([encoding.ids for encoding in encodings])
-            mask = torch.tensor([encoding.attention_mask for encoding in encodings])
-            vectors[block] = self.item_encoder(ids, mask, *map(torch.from_numpy, (tags[block], index[block])))[0]
-        return vectors
-
-    @torch.no_grad()
-    def scores(self, items: torch.Tensor, seen: Histories, users: np.ndarray, now: float) -> torch.Tensor:
-        """float32[users, items]: relevance of every item at ``now`` to those who have the histories ``seen``.
-
-        Args:
-            items: as :meth:`item_vectors` gives them.
-        """
-        length = self.manifest["max_history"]
-        history = np.full((len(users), length), -1, np.int64)
-        ages = np.zeros((len(users), length), np.float32)
-        for row, user in enumerate(users):
-            latest, times = (array[-length:] for array in seen.of(user))
-            if len(latest):
-                history[row, -len(latest) :], ages[row, -len(latest) :] = latest, now - times
-        entries = torch.from_numpy(history)
-        places = entries.clamp(min=0)
-        vectors = items[places] * (entries >= 0).unsqueeze(-1)
-        found, _, again = self.user_encoder(vectors, torch.from_numpy(ages), entries)
-        return (found @ items.T).scatter_add_(1, places, again)
-
-    def tops(self, night: Night, users: np.ndarray) -> np.ndarray:
-        """int64[users, TOP]: each user's best items by what was known at the cut."""
-        items, seen = self.item_vectors(night), night.histories.between(-np.inf, night.cut)
-        tops = []
-        for low in range(0, len(users), BLOCK):
-            scores = self.scores(items, seen, users[low : low + BLOCK], night.cut)
-            tops.append(scores.topk(min(TOP, len(items)), dim=1).indices.numpy())
-        found = np.concatenate(tops)
-        return np.pad(found, ((0, 0), (0, TOP - found.shape[1])), constant_values=-1)
 
 
 def decide(figures: dict[str, Figures]) -> tuple[bool, str]:
@@ -149,11 +83,13 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
             "champion %s has an export of format %s, which scoring reads no longer", reigning, reign.manifest["format"]
         )
         reign = None
+    candidate = exported(run.info.run_id)
+    served = candidate.serve(night)
     tops = {
-        "candidate": exported(run.info.run_id).tops(night, users),
+        "candidate": served.tops(night, users, TOP),
         "popularity": most_popular(night, users, TOP),
         "top_frequency": top_frequency(night, users, TOP),
-    } | ({"champion": reign.tops(night, users)} if reign else {})
+    } | ({"champion": reign.serve(night).tops(night, users, TOP)} if reign else {})
     figures = {name: held_out.figures(lists) for name, lists in tops.items()}
     if champion and not challenged:
         promoted, reason = False, "it is the champion already"
@@ -169,7 +105,8 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
         figures,
         _ahead(held_out, tops),
     )
-    record(client, run, decision, model_card(recipe.parameters(), facts(night), decision, {}))
+    answers = Answers.of(served, candidate.manifest, night)
+    record(client, run, decision, answers, model_card(recipe.parameters(), facts(night), decision, answers))
     if promoted:
         client.set_registered_model_alias(tracking.MODEL, tracking.CHAMPION, version.version)
     return decision
@@ -187,9 +124,9 @@ def exported(run_id: str) -> Exported:
     return Exported(Path(download_artifacts(run_id=run_id, artifact_path="export")))
 
 
-def record(client: MlflowClient, run: Run, decision: Decision, card: str) -> None:
+def record(client: MlflowClient, run: Run, decision: Decision, answers: Answers, card: str) -> None:
     """Of the candidate's run: means as metrics, the decision as tags, the model card. Of the judge's own, which hangs
-    under the same night: these, everything as JSON, and the plots by group.
+    under the same night: these, everything as JSON, and the plots by group and of reliability.
     """
     tags = {name: run.data.tags[name] for name in ("day", "recipe", "lake") if name in run.data.tags}
     verdict = {"promoted": str(decision.promoted).lower(), "decision": decision.reason}
@@ -199,10 +136,14 @@ def record(client: MlflowClient, run: Run, decision: Decision, card: str) -> Non
         for name, figures in decision.figures.items():
             rows = [Metric(f"judge.{name}.{metric}", mean, now, 0) for metric, mean in figures.means.items()]
             client.log_batch(run_id, metrics=rows)
+        told = [Metric(f"judge.candidate.{name}", value, now, 0) for name, value in answers.metrics().items()]
+        client.log_batch(run_id, metrics=told)
         client.log_text(run_id, card, "card.md")
     for name, value in verdict.items():
         client.set_tag(run.info.run_id, name, value)
-    client.log_dict(own, asdict(decision), "decision.json")
+    client.log_dict(own, {**asdict(decision), "answers": asdict(answers)}, "decision.json")
+    if answers.reliability:
+        client.log_figure(own, reliability_plot(answers.reliability), "reliability.png")
     for metric in GROUP_METRICS:
         if all(metric in figures.intervals for figures in decision.figures.values()):
             client.log_figure(own, by_group(decision.figures, metric), f"{metric}.png")

@@ -1,72 +1,8 @@
-"""The training objective: next-item loss over sampled candidates, and the purchase head's."""
+"""The next-item loss: a softmax over candidates, none of whose logits are kept."""
 
 import torch
-from torch import nn
-from torch.nn import functional as F
-
-from training.data import Night
-from training.model import Recommender
-from training.recipes import Recipe
 
 QUERIES_AT_ONCE = 256
-
-
-class Objective(nn.Module):
-    """The recommender with a table of all texts' encodings, which stands in for texts that don't go through it live.
-
-    The table is a buffer, so it is part of a checkpoint and a resumed run goes on with the same one.
-    """
-
-    def __init__(self, recommender: Recommender, night: Night, recipe: Recipe):
-        super().__init__()
-        self.recommender, self.known, self.recipe = recommender, night.known, recipe
-        self.register_buffer("table", torch.zeros(len(night.texts), recommender.texts.width))
-        self.register_buffer("text_of", torch.from_numpy(night.text_of), persistent=False)
-        self.register_buffer("tags_of", torch.from_numpy(night.tags), persistent=False)
-
-    def centre_texts(self) -> None:
-        """From now on texts are measured from the mean of the table."""
-        self.recommender.items.centre.copy_(self.table.mean(0))
-
-    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """float32[3]: the loss, and its parts: next item (nats per target), purchase (weighted nats per shown item)."""
-        vectors, purchase = self._candidates(batch)
-        mask = batch["history"] >= 0
-        history = vectors[batch["history"].clamp(min=0)] * mask.unsqueeze(-1)
-        asked = batch["last"] >= 0
-        last = torch.where(asked, batch["last"], mask.shape[1] - 1)  # no query: any place
-        users, user_purchase, again = self.recommender.users(
-            history, batch["ages"], batch["history"], last, batch["query_ages"]
-        )
-        places = batch["history"].clamp(min=0).unsqueeze(1).expand_as(again)[asked]
-        following = next_item_loss(
-            users[asked],
-            vectors,
-            again[asked],
-            places,
-            batch["log_weight"],
-            batch["targets"][asked],
-            torch.bfloat16 if self.recipe.bfloat16 else torch.float32,
-            self.recipe.focus,
-        )
-        shown = (purchase[batch["shown"].clamp(min=0)] * user_purchase.unsqueeze(2)).sum(-1)
-        bought = purchase_loss(shown, batch["bought"], batch["weight"])
-        return torch.stack([following + self.recipe.purchase_weight * bought, following.detach(), bought.detach()])
-
-    def _candidates(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors of the step's candidates, ``live`` texts with gradients into the language model."""
-        texts = self.text_of[batch["candidates"]]
-        encodings = self.table[texts]
-        if len(batch["live"]):
-            with torch.autocast(self.table.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
-                live = self.recommender.texts(batch["token_ids"], batch["attention_mask"])
-            place = torch.full((len(self.table),), -1, dtype=torch.long, device=texts.device)
-            place[batch["live"]] = torch.arange(len(live), device=texts.device)
-            spot = place[texts]
-            encodings = torch.where((spot >= 0).unsqueeze(-1), live[spot.clamp(min=0)], encodings)
-        new = batch["unknown"] | (batch["candidates"] >= self.known)
-        tags = self.tags_of[batch["candidates"]]
-        return self.recommender.items(encodings, tags, torch.where(new, 0, batch["candidates"] + 1))
 
 
 class _NextItemLoss(torch.autograd.Function):
@@ -77,27 +13,25 @@ class _NextItemLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, users, vectors, again, places, log_weight, targets, dtype, focus):
+    def forward(ctx, users, vectors, again, places, seen, log_weight, targets, dtype, focus, explore):
         reduced = vectors.to(dtype)
-        real = targets >= 0
-        counts = real.sum(-1, keepdim=True).clamp(min=1)
-        queries = (real.any(-1)).sum().clamp(min=1)
+        real, wanted = targets >= 0, targets.clamp(min=0)
+        new = real & ~_among(wanted, places, seen)
+        shares = [(_shares(real), 1.0)] + ([(_shares(new), explore)] if explore else [])
         to_users, to_vectors, to_again = torch.empty_like(users), torch.zeros_like(vectors), torch.empty_like(again)
         loss = users.new_zeros(())
         for low in range(0, len(users), QUERIES_AT_ONCE):
             rows = slice(low, low + QUERIES_AT_ONCE)
-            mine = users[rows].to(dtype)
-            logits = (mine @ reduced.T).float().add_(log_weight).scatter_add_(1, places[rows], again[rows])
-            wanted, share = targets[rows].clamp(min=0), real[rows] / (counts[rows] * queries)
-            if 0 < focus < logits.shape[1]:
-                least = logits.topk(focus, sorted=False).values.amin(-1, keepdim=True)
-                outside = logits < least
-                share = share * ~outside.gather(1, wanted)
-                logits.masked_fill_(outside, -torch.inf)
-            normal = logits.logsumexp(-1, keepdim=True)
-            loss -= (torch.where(share == 0, 0.0, logits.gather(1, wanted) - normal) * share).sum()
-            slope = logits.sub_(normal).exp_().mul_(share.sum(-1, keepdim=True)).scatter_add_(1, wanted, -share)
-            to_again[rows] = slope.gather(1, places[rows])
+            mine, where = users[rows].to(dtype), places[rows]
+            logits = (mine @ reduced.T).float().add_(log_weight).scatter_add_(1, where, again[rows])
+            slope = torch.zeros_like(logits)
+            for part, (share, weight) in enumerate(shares):
+                if part:  # no item that the user had before
+                    logits.scatter_add_(1, where, torch.zeros_like(again[rows]).masked_fill_(seen[rows], -torch.inf))
+                cost, part_slope = _softmax(logits, wanted[rows], weight * share[rows], focus)
+                loss += cost
+                slope += part_slope
+            to_again[rows] = slope.gather(1, where)
             slope = slope.to(dtype)
             to_users[rows] = (slope @ reduced).float()
             to_vectors += slope.T @ mine
@@ -107,7 +41,32 @@ class _NextItemLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx, scale):
         to_users, to_vectors, to_again = ctx.saved_tensors
-        return to_users * scale, to_vectors * scale, to_again * scale, None, None, None, None, None
+        return to_users * scale, to_vectors * scale, to_again * scale, *[None] * 7
+
+
+def _among(wanted: torch.Tensor, places: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """bool[N, K]: whether each of ``wanted`` stands in ``places`` where ``seen``."""
+    known = torch.where(seen, places, -1)
+    return torch.stack([(each.unsqueeze(-1) == known).any(-1) for each in wanted.unbind(1)], dim=1)
+
+
+def _shares(real: torch.Tensor) -> torch.Tensor:
+    """float32[N, K]: what each target counts in the mean over queries of the mean over their targets."""
+    return real / (real.sum(-1, keepdim=True).clamp(min=1) * real.any(-1).sum().clamp(min=1))
+
+
+def _softmax(
+    logits: torch.Tensor, wanted: torch.Tensor, share: torch.Tensor, focus: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The shares' sum of -log softmax over the best ``focus`` candidates, and its slope in the logits."""
+    if 0 < focus < logits.shape[1]:
+        outside = logits < logits.topk(focus, sorted=False).values.amin(-1, keepdim=True)
+        share = share * ~outside.gather(1, wanted)
+        logits = logits.masked_fill(outside, -torch.inf)
+    normal = logits.logsumexp(-1, keepdim=True)
+    cost = -(torch.where(share == 0, 0.0, logits.gather(1, wanted) - normal) * share).sum()
+    slope = (logits - normal).exp_().mul_(share.sum(-1, keepdim=True)).scatter_add_(1, wanted, -share)
+    return cost, slope
 
 
 def next_item_loss(
@@ -115,17 +74,23 @@ def next_item_loss(
     vectors: torch.Tensor,
     again: torch.Tensor,
     places: torch.Tensor,
+    seen: torch.Tensor,
     log_weight: torch.Tensor,
     targets: torch.Tensor,
     dtype: torch.dtype = torch.float32,
     focus: int = 0,
+    explore: float = 0.0,
 ) -> torch.Tensor:
     """Mean over queries of the mean over their targets of -log softmax, in nats.
+
+    Lists may be asked for items that the user never had. Among all items those that are bought again take nearly all of
+    the probability, and nearly all of what is learned: so the same loss over new items alone is added.
 
     Args:
         users: float32[N, D] of the queries.
         vectors: float32[C, D] of the candidates.
         again: float32[N, H], what is added to the logits of the candidates ``places`` int64[N, H].
+        seen: bool[N, H], which of ``places`` are in the history that the query knows; the others are padding or later.
         log_weight: float32[C], log of how many items a candidate stands for: the sum over the candidates is then an
             unbiased estimate of the one over all items (importance sampling).
         targets: int64[N, K] places in C, or -1; queries without any don't count.
@@ -133,11 +98,6 @@ def next_item_loss(
         focus: how many candidates, those that score best, a query chooses between; targets that are not among them
             don't count. 0 is all of them. Far down, likelihood is gained by telling a user's likely items less from
             others, which lists pay for at their top.
+        explore: what the loss over items that are new to the user counts beside the loss over all.
     """
-    return _NextItemLoss.apply(users, vectors, again, places, log_weight, targets, dtype, focus)
-
-
-def purchase_loss(logits: torch.Tensor, bought: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Weighted binary cross entropy in nats; the weights undo the sampling of what was shown. 0 where nothing was."""
-    entropy = F.binary_cross_entropy_with_logits(logits, bought, reduction="none")
-    return (entropy * weights).sum() / weights.sum().clamp(min=1e-9)
+    return _NextItemLoss.apply(users, vectors, again, places, seen, log_weight, targets, dtype, focus, explore)

@@ -92,16 +92,23 @@ def variety(tops: np.ndarray, paths: np.ndarray, share: np.ndarray, k: int) -> d
         paths: int64[items, levels], a number for each category with all above it, -1 below an item's last level.
         share: float64[items] above 0, of the users who took the item before the cut.
     """
-    depth = (paths >= 0).sum(1)
     diversity = np.zeros(len(tops))
     for low in range(0, len(tops), 1024):
-        rows = paths[tops[low : low + 1024, :k]]
-        shared = ((rows[:, :, None] == rows[:, None]) & (rows[:, :, None] >= 0)).sum(-1)
-        deep = depth[tops[low : low + 1024, :k]]
-        distance = 1 - shared / np.maximum(np.maximum(deep[:, :, None], deep[:, None]), 1)
-        distance[:, np.arange(k), np.arange(k)] = 0
-        diversity[low : low + 1024] = distance.sum((1, 2)) / (k * (k - 1))
+        apart = distances(paths[tops[low : low + 1024, :k]])
+        diversity[low : low + 1024] = apart.sum((1, 2)) / (k * (k - 1))
     return {f"diversity_at_{k}": diversity, f"novelty_at_{k}": -np.log2(share[tops[:, :k]]).mean(1)}
+
+
+def distances(paths: np.ndarray) -> np.ndarray:
+    """float64[..., k, k]: 1 less the share of levels that two of k category paths int64[..., k, levels] have in common.
+
+    Of two paths the deeper one's levels are counted; an item is at no distance from itself.
+    """
+    shared = ((paths[..., :, None, :] == paths[..., None, :, :]) & (paths[..., :, None, :] >= 0)).sum(-1)
+    depth = (paths >= 0).sum(-1)
+    apart = 1 - shared / np.maximum(np.maximum(depth[..., :, None], depth[..., None, :]), 1)
+    apart[..., np.arange(paths.shape[-2]), np.arange(paths.shape[-2])] = 0
+    return apart
 
 
 def coverage(tops: np.ndarray, items: int, k: int) -> float:

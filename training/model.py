@@ -5,12 +5,14 @@ and a bias. User vector: what a
 causal transformer says at the latest event, plus a sum of the history's item vectors weighted by age and repetition.
 Relevance is their inner product, and for an item of the user's history what having bought it adds: vectors of a few
 hundred dimensions can't tell one of a hundred thousand items from its like, and groceries are bought again.
+What else is said of a pair or of a user, the heads say of these vectors.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from training.heads import Heads
 from training.repeats import Repeats, decays
 
 
@@ -20,11 +22,10 @@ class ItemTower(nn.Module):
     The first ``text_dim`` of a vector's D - 1 dimensions are the text's and the tags', the last ``id_dim`` the item's
     own; where the two overlap they are added.
 
-    (float32[B, E] text encodings, int64[B, T] tags, 0 = none, int64[B] item index, 0 = unknown)
-    -> (float32[B, D], float32[B, P]).
+    (float32[B, E] text encodings, int64[B, T] tags, 0 = none, int64[B] item index, 0 = unknown) -> float32[B, D].
     """
 
-    def __init__(self, text_width: int, items: int, tags: int, dim: int, text_dim: int, id_dim: int, purchase_dim: int):
+    def __init__(self, text_width: int, items: int, tags: int, dim: int, text_dim: int, id_dim: int):
         super().__init__()
         # what all texts share, which would drown what tells them apart
         self.register_buffer("centre", torch.zeros(text_width))
@@ -33,7 +34,6 @@ class ItemTower(nn.Module):
         self.tags = nn.EmbeddingBag(tags + 1, text_dim, mode="sum", padding_idx=0)
         self.own = nn.Embedding(items + 1, id_dim, padding_idx=0)
         self.own_bias = nn.Embedding(items + 1, 1, padding_idx=0)
-        self.purchase = nn.Linear(dim, purchase_dim)
         self.behind_text, self.before_own = dim - 1 - text_dim, dim - 1 - id_dim
         for part in (self.project, self.own):
             nn.init.normal_(part.weight, std=0.02)
@@ -42,16 +42,12 @@ class ItemTower(nn.Module):
             nn.init.zeros_(part)
         with torch.no_grad():
             self.own.weight[0] = 0
-        nn.init.normal_(self.purchase.weight, std=0.01)
 
-    def forward(
-        self, texts: torch.Tensor, tags: torch.Tensor, index: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, texts: torch.Tensor, tags: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         texts = F.normalize(texts - self.centre, dim=-1)
         bias = self.text_bias(texts).float() + self.own_bias(index)
         told = F.pad(self.project(texts).float() + self.tags(tags), (0, self.behind_text))
-        vectors = torch.cat([told + F.pad(self.own(index), (self.before_own, 0)), bias], dim=-1)
-        return vectors, self.purchase(vectors).float()
+        return torch.cat([told + F.pad(self.own(index), (self.before_own, 0)), bias], dim=-1)
 
 
 class Block(nn.Module):
@@ -88,7 +84,6 @@ class UserTower(nn.Module):
         self,
         dim: int,
         id_dim: int,
-        purchase_dim: int,
         width: int,
         heads: int,
         layers: int,
@@ -115,7 +110,6 @@ class UserTower(nn.Module):
         self.log_power = nn.Parameter(torch.tensor([-0.3]))
         # what was bought says more than what it is called
         self.copy = nn.Parameter(torch.cat([torch.full((dim - 1 - id_dim,), 0.02), torch.full((id_dim,), 2.0)]))
-        self.purchase = nn.Linear(dim, purchase_dim)
         self.repeats = Repeats(dim, width, repeats)
         nn.init.orthogonal_(self.read[1].weight)
         nn.init.zeros_(self.say.weight)
@@ -127,8 +121,6 @@ class UserTower(nn.Module):
         nn.init.zeros_(self.trust.weight)
         for linear in (self.say, self.trust):
             nn.init.zeros_(linear.bias)
-        nn.init.normal_(self.purchase.weight, std=0.01)
-        nn.init.constant_(self.purchase.bias, 1 / purchase_dim**0.5)
 
     def forward(
         self,
@@ -137,7 +129,7 @@ class UserTower(nn.Module):
         entries: torch.Tensor,
         last: torch.Tensor,
         query_ages: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """User vectors at Q moments of each history.
 
         Args:
@@ -149,7 +141,7 @@ class UserTower(nn.Module):
                 after it (``at_events``), the moment is that of its latest event, whatever stands here.
 
         Returns:
-            float32[B, Q, D], float32[B, Q, P], and float32[B, Q, H] what the items of the history score above their
+            float32[B, Q, D], and float32[B, Q, H] what the items of the history score above their
             inner products, 0 but for the latest place of each.
         """
         if self.at_events:
@@ -163,8 +155,7 @@ class UserTower(nn.Module):
         said = self.say(states).float() * self.voice
         scale = torch.exp(said[..., -1:].clamp(-4, 4))
         users = torch.cat([copied + said[..., :-1], scale], dim=-1)
-        again = self.repeats(states, vectors, ages, entries, last, query_ages, users)
-        return users, self.purchase(users).float(), again
+        return users, self.repeats(states, vectors, ages, entries, last, query_ages, users)
 
     def _attend(
         self, vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor, last: torch.Tensor
@@ -205,18 +196,16 @@ class UserTower(nn.Module):
 
 
 class Recommender(nn.Module):
-    """Text encoder, item tower and user tower: the weights that one file of safetensors holds."""
+    """Text encoder, item tower, user tower and heads: the weights that one file of safetensors holds."""
 
     def __init__(self, text_encoder: nn.Module, items: int, tags: int, recipe):
         super().__init__()
         self.texts = text_encoder
-        self.items = ItemTower(
-            text_encoder.width, items, tags, recipe.dim, recipe.text_dim, recipe.id_dim, recipe.purchase_dim
-        )
+        self.items = ItemTower(text_encoder.width, items, tags, recipe.dim, recipe.text_dim, recipe.id_dim)
+        self.heads = Heads(text_encoder.width, recipe.dim, items, recipe.head_dim)
         self.users = UserTower(
             recipe.dim,
             recipe.id_dim,
-            recipe.purchase_dim,
             recipe.width,
             recipe.heads,
             recipe.layers,

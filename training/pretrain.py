@@ -23,7 +23,7 @@ from training.corpus import TABLE, Corpus, load_corpus
 from training.distil import teach
 from training.engine import start_engine
 from training.language import NO_LABEL, TextObjective, Texts
-from training.recipes import Recipe
+from training.recipe import Recipe
 from training.run import Run, launched
 
 log = logging.getLogger("training.pretrain")

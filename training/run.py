@@ -19,7 +19,8 @@ from training import tracking
 from training.checkpoints import Checkpoints
 from training.engine import keep_memory
 from training.plots import learning_curves
-from training.recipes import Recipe, recipe
+from training.recipe import Recipe
+from training.recipes import recipe
 
 log = logging.getLogger("training.run")
 

@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 
 from training.backbone import TextEncoder
-from training.loss import Objective
+from training.objective import Objective
 
 BLOCK = 128  # texts at a time; sorted by length, so that little is padding
 

@@ -1,4 +1,4 @@
-"""Where the items' own vectors start: the directions in which users differ, and how popular each item is."""
+"""What is counted of items, not learned: directions in which users differ, popularity, and what a purchase brings."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -9,6 +9,7 @@ from training.data import Night
 HALF_LIFE = 90.0  # days; of the counts that the directions explain
 POPULARITY_HALF_LIFE = 30.0
 PRIOR = 0.1  # purchases that an item is credited with before its first
+SHRUNK = 2.0  # purchases of any item that count towards what one of an item usually brings
 
 
 def item_vectors(night: Night, dim: int, seed: int, until: float) -> np.ndarray:
@@ -50,3 +51,16 @@ def popularity(night: Night, until: float, half_life: float = POPULARITY_HALF_LI
 def item_biases(night: Night, until: float) -> np.ndarray:
     """float32[known]: log popularity before ``until`` above that of an item nobody bought."""
     return np.log1p(popularity(night, until)[: night.known] / PRIOR).astype(np.float32)
+
+
+def usual_spend(night: Night, until: float) -> np.ndarray:
+    """float32[known + 1]: mean log money of a purchase before ``until``, entry 0 of any item, drawn towards it.
+
+    Of an item nobody paid for it is entry 0.
+    """
+    histories = night.histories.between(-np.inf, until)
+    paid = histories.amounts > 0
+    money, items = np.log(histories.amounts[paid]), histories.items[paid]
+    overall = money.mean() if len(money) else 0.0
+    sums, counts = (np.bincount(items, each, minlength=len(night.item_ids))[: night.known] for each in (money, None))
+    return np.concatenate([[overall], (sums + SHRUNK * overall) / (counts + SHRUNK)]).astype(np.float32)

@@ -16,7 +16,7 @@ from benchmarks.accuracy.ours import Catalogue
 from benchmarks.accuracy.protocol import Split, matrix
 from training.data import MICROSECONDS_A_DAY, Histories
 from training.metrics import Relevant
-from training.recipes import HELD_OUT_DAYS
+from training.recipe import HELD_OUT_DAYS
 
 LAST = date(2017, 12, 31)
 WEEKS = 8

@@ -9,7 +9,8 @@ from benchmarks.accuracy import amazon, ours
 from benchmarks.accuracy.contenders import Contender, measured, neighbours, published
 from benchmarks.accuracy.protocol import Lists, Split, figures, means, tops
 from training.data import load
-from training.recipes import HELD_OUT_DAYS, Recipe, recipe
+from training.recipe import HELD_OUT_DAYS, Recipe
+from training.recipes import recipe
 
 DAY = date(2014, 7, 23)
 SEEDS = (1, 2, 3)  # of the tie-shuffled orders

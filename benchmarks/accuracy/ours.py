@@ -15,8 +15,8 @@ from deltalake import write_deltalake
 
 from benchmarks.accuracy.protocol import Scores, Split
 from training.data import MICROSECONDS_A_DAY, Histories, Night
-from training.judge import Exported
-from training.recipes import Recipe
+from training.recipe import Recipe
+from training.served import Exported
 
 RANKS = 2
 PROJECT = Path(__file__).parents[2]
@@ -97,9 +97,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 def scores(export: Path, night: Night, catalogue: Catalogue, split: Split) -> Scores:
     """Of the export's model, which knows of each user what the split says when it asks."""
-    exported = Exported(export)
-    items = exported.item_vectors(night)
+    served = Exported(export).serve(night)
     place = dict(zip(night.item_ids, range(len(night.item_ids)), strict=True))
     here = np.array([place[item] for item in catalogue.ids])
     seen = replace(split.asked, items=here[split.asked.items])
-    return lambda users: exported.scores(items, seen, users, split.now).numpy()[:, here]
+    return lambda users: served.users(seen, users, split.now).scores.numpy()[:, here]

@@ -15,9 +15,10 @@ from benchmarks.compression.night import Asked
 from training.backbone import TextEncoder, load_backbone, tokenise
 from training.compress import compressed
 from training.export import ItemProgram, write_items
-from training.judge import Exported
+from training.heads import Heads
 from training.model import ItemTower
 from training.recipes import recipe
+from training.served import Exported
 
 TEXTS, QUICK_TEXTS = 2048, 256
 BLOCK = 256  # texts at a time, as many as scoring reads
@@ -26,15 +27,15 @@ ROUNDS, QUICK_ROUNDS = 5, 1
 
 def compare(export: Path, asked: Asked, backbone: str | None, quick: bool) -> dict[str, dict]:
     """Figures by the numbers that the language model is kept and multiplied in."""
-    texts, items = encoders(export, backbone or recipe("cpu").backbone_folder)
+    texts, items, heads = encoders(export, backbone or recipe("cpu").backbone_folder)
     exported, found, beside = {}, {}, None
     with tempfile.TemporaryDirectory(prefix="compression-") as place:
         for name, (encoder, bfloat16) in _variants(texts).items():
             folder = Path(place) / name.replace(" ", "_")
             shutil.copytree(export, folder, ignore=shutil.ignore_patterns("item_encoder.pt2"))
-            _write(ItemProgram(encoder, items, bfloat16=bfloat16).eval(), asked, folder)
+            _write(ItemProgram(encoder, items, heads, bfloat16=bfloat16).eval(), asked, folder)
             exported[name] = Exported(folder)
-            lists = asked.tops(exported[name], exported[name].item_vectors(asked.night))
+            lists = asked.tops(exported[name].serve(asked.night))
             beside = lists if beside is None else beside
             found[name] = {
                 "text_mb": sum(each.nbytes for each in encoder.state_dict().values()) / 1e6,
@@ -46,8 +47,8 @@ def compare(export: Path, asked: Asked, backbone: str | None, quick: bool) -> di
     return found
 
 
-def encoders(export: Path, backbone: str) -> tuple[TextEncoder, ItemTower]:
-    """Text encoder and item tower with the export's weights.
+def encoders(export: Path, backbone: str) -> tuple[TextEncoder, ItemTower, Heads]:
+    """Text encoder, item tower and heads with the export's weights.
 
     Raises:
         ValueError: if its language model isn't made of that backbone.
@@ -57,16 +58,19 @@ def encoders(export: Path, backbone: str) -> tuple[TextEncoder, ItemTower]:
         part, _, rest = name.partition(".")
         state.setdefault(part, {})[rest] = value
     texts, held = load_backbone(backbone), state["items"]
-    (text_dim, text_width), (tags, _), (items, id_dim), (purchase_dim, dim) = (
-        held[f"{name}.weight"].shape for name in ("project", "tags", "own", "purchase")
+    (text_dim, text_width), (tags, _), (items, id_dim) = (
+        held[f"{name}.weight"].shape for name in ("project", "tags", "own")
     )
-    tower = ItemTower(text_width, items - 1, tags - 1, dim, text_dim, id_dim, purchase_dim)
+    head_dim, dim = state["heads"]["items.spend.weight"].shape
+    tower, heads = ItemTower(text_width, items - 1, tags - 1, dim, text_dim, id_dim), Heads(1, dim, items - 1, head_dim)
     tower.load_state_dict(held)
+    of_items = {name: value for name, value in state["heads"].items() if not name.startswith(("users", "query"))}
+    heads.load_state_dict(of_items, strict=False)  # an item is read without what is said of users
     try:
         texts.load_state_dict(state["texts"])
     except RuntimeError as error:
         raise ValueError(f"the language model of {export} is none of {backbone}; name its folder: {error}") from error
-    return texts.eval().requires_grad_(False), tower.eval().requires_grad_(False)
+    return (*(part.eval().requires_grad_(False) for part in (texts, tower, heads)),)
 
 
 def _variants(texts: TextEncoder) -> dict[str, tuple[nn.Module, bool]]:

@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
-import torch
 
 from training import data
 from training.data import Histories, Night
 from training.held_out import HeldOut
-from training.judge import TOP, Exported
+from training.judge import TOP
+from training.served import Served
 
-BLOCK = 256  # users scored at a time
 LISTED = 10
 QUICK_ITEMS, QUICK_USERS = 2000, 300
 
@@ -23,14 +22,9 @@ class Asked:
     night: Night
     held_out: HeldOut
 
-    def tops(self, exported: Exported, items: torch.Tensor) -> np.ndarray:
-        """int64[users, 20]: each user's best by these item vectors, float32[items, D]."""
-        seen, users = self.night.histories.between(-np.inf, self.night.cut), self.held_out.users
-        tops = [
-            exported.scores(items, seen, users[low : low + BLOCK], self.night.cut).topk(TOP, dim=1).indices
-            for low in range(0, len(users), BLOCK)
-        ]
-        return torch.cat(tops).numpy()
+    def tops(self, served: Served) -> np.ndarray:
+        """int64[users, 20]: each user's best."""
+        return served.tops(self.night, self.held_out.users, TOP)
 
     def accuracy(self, tops: np.ndarray, beside: np.ndarray) -> dict[str, float]:
         """Of lists, and the share of the first ten that stand in the first ten of the lists ``beside`` as well."""

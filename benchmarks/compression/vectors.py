@@ -2,29 +2,36 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.compression.night import BLOCK, Asked
+from benchmarks.compression.night import Asked
 from jobs.ranking import topk
 from schemas.lists import SURFACES
 from training.compress import Vectors, bfloat16_vectors, int8_vectors
-from training.judge import Exported
+from training.served import Exported, Served
 
 K = max(surface.candidates for surface in SURFACES)
 ITEMS_AT_ONCE = 4096
+BLOCK = 256  # users scored at a time
 ROUNDS, QUICK_ROUNDS = 5, 1
 
 
 def compare(export: Path, asked: Asked, quick: bool) -> dict[str, dict]:
     """Figures by the numbers that item vectors are kept in; "NumPy" is the night's own search of float32."""
     exported = Exported(export)
-    items, users = exported.item_vectors(asked.night), []
+    found_items, users = exported.items(asked.night), []
+    items, length = found_items.vectors, exported.manifest["max_history"]
+
+    def tops(vectors: torch.Tensor) -> np.ndarray:
+        return asked.tops(Served(replace(found_items, vectors=vectors), exported.user_encoder, length))
+
     hook = exported.user_encoder.register_forward_hook(lambda _module, _inputs, outputs: users.append(outputs[0]))
-    beside = asked.tops(exported, items)
+    beside = tops(items)
     hook.remove()
     kinds = {
         "float32": Vectors(items[:, :-1].contiguous(), None, items[:, -1].clone()),
@@ -34,7 +41,7 @@ def compare(export: Path, asked: Asked, quick: bool) -> dict[str, dict]:
     found = {
         name: {
             "bytes_per_item": kind.bytes_per_item,
-            **asked.accuracy(asked.tops(exported, kind.decoded()), beside),
+            **asked.accuracy(tops(kind.decoded()), beside),
         }
         for name, kind in kinds.items()
     }

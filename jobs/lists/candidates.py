@@ -25,8 +25,13 @@ READS = {
     "log": upto("behaviour.log"),
 }
 
-FOUND = "user_id string, item_id string, rank int, relevance double, p_purchase double, policy string"
+FOUND = (
+    "user_id string, item_id string, rank int, relevance double, p_click double, p_purchase double, spend double, "
+    "policy string"
+)
 NAMES = [column.split()[0] for column in FOUND.split(", ")]
+HEADS = ("click_vector", "purchase_vector", "spend_vector")
+TOLD = ("p_click", "p_purchase", "spend")
 USERS_AT_ONCE = 512
 
 
@@ -35,14 +40,12 @@ def candidates(
 ) -> DataFrame:
     """Every user of ``users`` on every surface, with up to ``surface.candidates`` items that are on sale."""
     on_sale = items.where("on_sale").select("item_id")
-    of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector", "purchase_vector")
+    of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector", *HEADS)
     block = Block.pull(of_items.join(on_sale, "item_id", how="left_semi"))
     if not len(block.ids):
         raise ValueError(f"catalogue.items: on_sale is true for no item with a vector, night {day}; check the source")
     popularity = Popularity.pull(histories, users, block, day)
-    of_users = vectors.where("kind = 'user'").select(
-        F.col("id").alias("user_id"), "vector", "purchase_vector", "repeats"
-    )
+    of_users = vectors.where("kind = 'user'").select(F.col("id").alias("user_id"), "vector", *HEADS, "repeats")
     asking = users.select("user_id", group("attributes").alias("group")).join(of_users, "user_id", how="left")
     found = []
     for surface in SURFACES:
@@ -70,16 +73,14 @@ def searcher(block: Block, popularity: Popularity, length: int) -> Callable:
     A user without a vector gets popular items. Their relevance is the share of the popularity of the list: what softmax
     makes of its logarithm.
     """
-    items, purchase, sales = block.matrix("vector"), block.matrix("purchase_vector"), popularity.items()
+    items, sales = block.matrix("vector"), popularity.items()
+    heads = {name: block.matrix(name) for name in HEADS}
 
     def by_model(users: pa.RecordBatch, banned: sparse.csr_array | None) -> tuple[np.ndarray, ...]:
         again = _added(users["repeats"], block)
         positions, scores = top_k(matrix(users["vector"]), items, length, added=again, excluded=banned)
-        p_purchase = np.full(positions.shape, np.nan)
-        if purchase.shape[1]:
-            own = matrix(users["purchase_vector"])
-            p_purchase = 1 / (1 + np.exp(-np.einsum("np,nkp->nk", own, purchase[positions], dtype=np.float64)))
-        return positions, softmax(scores), p_purchase
+        of_users = {name: matrix(users[name]) for name in HEADS}
+        return positions, softmax(scores), answers(of_users, heads, positions, scores)
 
     def by_popularity(users: pa.RecordBatch, banned: sparse.csr_array | None) -> tuple[np.ndarray, ...]:
         wanted = popularity.users(users["group"].to_pylist())
@@ -87,7 +88,7 @@ def searcher(block: Block, popularity: Popularity, length: int) -> Callable:
         counts = counts.clip(0)
         total = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-        return positions, shares, np.full(positions.shape, np.nan)
+        return positions, shares, {name: np.full(positions.shape, np.nan) for name in TOLD}
 
     def search(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in parts(batches, USERS_AT_ONCE):
@@ -98,6 +99,34 @@ def searcher(block: Block, popularity: Popularity, length: int) -> Callable:
                     yield _output(users, block, policy, *find(users, _excluded(users["bought"], block)))
 
     return search
+
+
+def answers(
+    users: dict[str, np.ndarray], items: dict[str, np.ndarray], positions: np.ndarray, scores: np.ndarray
+) -> dict[str, np.ndarray]:
+    """p_click, p_purchase and spend of candidates, float64 [n, k] each, NaN from a head that wasn't trained.
+
+    Args:
+        users, items: vectors of each head, see lists.vectors: [n, w + 2] or [n, w + 1] of spend, and [items, w + 1].
+        positions, scores: [n, k], which items, and their relevance before the softmax.
+    """
+    unknown = np.full(positions.shape, np.nan)
+    scores = np.where(positions >= 0, scores, 0.0)
+
+    def compared(name: str, own: np.ndarray) -> np.ndarray:
+        return np.einsum("np,nkp->nk", own, items[name][positions], dtype=np.float64)
+
+    def probability(name: str) -> np.ndarray:
+        if not items[name].shape[1]:
+            return unknown
+        logits = compared(name, users[name][:, :-1]) + users[name][:, -1:] * scores
+        return 1 / (1 + np.exp(-logits))
+
+    p_click, p_purchase = probability("click_vector"), probability("purchase_vector")
+    if items["click_vector"].shape[1]:  # what was predicted is p(purchase | click)
+        p_purchase = p_purchase * p_click
+    spend = np.exp(compared("spend_vector", users["spend_vector"])) if items["spend_vector"].shape[1] else unknown
+    return dict(zip(TOLD, (p_click, p_purchase, spend), strict=True))
 
 
 def _added(repeats: pa.MapArray, block: Block) -> sparse.csr_array:
@@ -134,7 +163,7 @@ def _output(
     policy: str,
     positions: np.ndarray,
     relevance: np.ndarray,
-    p_purchase: np.ndarray,
+    told: dict[str, np.ndarray],
 ) -> pa.RecordBatch:
     found = positions >= 0
     rows, ranks = np.nonzero(found)
@@ -143,7 +172,7 @@ def _output(
         block.ids.take(pa.array(positions[found])),
         pa.array(ranks + 1, pa.int32()),
         pa.array(relevance[found]),
-        pa.array(p_purchase[found], mask=np.isnan(p_purchase[found])),
+        *(pa.array(told[name][found], mask=np.isnan(told[name][found])) for name in TOLD),
         pa.array([policy] * len(rows), pa.string()),
     ]
     return pa.RecordBatch.from_arrays(columns, names=NAMES)

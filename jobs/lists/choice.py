@@ -13,9 +13,9 @@ from jobs.lists.reasons import from_others, personal
 from jobs.ranking.blend import Blend, blend, unit
 from schemas.objectives import WEIGHTS
 
-OBJECTIVES = ("relevance", "p_purchase", "expected_revenue")
+OBJECTIVES = ("relevance", "p_click", "p_purchase", "expected_revenue")
 CHOSEN = (
-    "user_id string, rank int, item_id string, score double, relevance double, p_purchase double, "
+    "user_id string, rank int, item_id string, score double, relevance double, p_click double, p_purchase double, "
     "expected_revenue double, diversity double, weights map<string,double>, reason string, policy string"
 )
 NAMES = [column.split()[0] for column in CHOSEN.split(", ")]
@@ -52,8 +52,9 @@ class Shelf:
 def chooser(shelf: Shelf, length: int, day: date) -> Callable:
     """A function for ``mapInArrow``: batches of a user each row to :data:`CHOSEN`.
 
-    A batch has the columns user_id, policy and group; offers, structs of item_id, relevance and p_purchase in the order
-    of the candidates' ranks; item_ids and times, the history, null if there is none; buys, whether it holds purchases.
+    A batch has the columns user_id, policy and group; offers, structs of item_id, relevance, p_click, p_purchase and
+    spend in the order of the candidates' ranks; item_ids and times, the history, null if there is none; buys, whether
+    it holds purchases.
     """
 
     def choose(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -78,12 +79,15 @@ def objectives(offers: pa.ListArray, shelf: Shelf) -> tuple[np.ndarray, dict[str
         out[place] = values
         return np.ma.masked_invalid(out)
 
-    relevance, p_purchase = (
-        spread_out(flat.field(name).to_numpy(zero_copy_only=False)) for name in ("relevance", "p_purchase")
-    )
-    probability = np.ma.where(np.ma.getmaskarray(p_purchase), relevance, p_purchase)
-    revenue = spread_out(shelf.prices[positions[place]]) * probability
-    return positions, {"relevance": relevance, "p_purchase": p_purchase, "expected_revenue": revenue}
+    told = {
+        name: spread_out(flat.field(name).to_numpy(zero_copy_only=False))
+        for name in ("relevance", "p_click", "p_purchase", "spend")
+    }
+    spend = told.pop("spend")
+    price = spread_out(shelf.prices[positions[place]])
+    probability = np.ma.where(np.ma.getmaskarray(told["p_purchase"]), told["relevance"], told["p_purchase"])
+    revenue = np.ma.where(np.ma.getmaskarray(spend), price, spend) * probability
+    return positions, {**told, "expected_revenue": revenue}
 
 
 def _rows(

@@ -13,11 +13,12 @@ import numpy as np
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-FORMAT = 3
+FORMAT = 4
+PAIRED = ("click", "purchase", "spend")  # heads that compare a user's and an item's vector
 
 
 def manifest(folder: str) -> dict:
-    """The export's description: ``dim``, ``purchase_dim``, ``max_history``, ``has_purchase`` and so on.
+    """The export's description: ``dim``, ``max_history``, ``tasks`` and so on.
 
     Raises:
         ValueError: if the folder holds no manifest, or one of another format.
@@ -46,8 +47,8 @@ class Scorer:
         self._items = torch.export.load(Path(folder) / "item_encoder.pt2").module()
         self._users = torch.export.load(Path(folder) / "user_encoder.pt2").module()
 
-    def items(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of items, float32 [n, dim] and [n, purchase_dim].
+    def items(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> dict[str, np.ndarray]:
+        """Vectors of items, float32: "vector" [n, dim], and of each of PAIRED, without columns if it wasn't trained.
 
         An item the model never saw has its text and those of its tags that the model did see. The program reads equal
         texts of one call once, so callers sort by text.
@@ -58,35 +59,39 @@ class Scorer:
             known = [self._tags[name] for name in names if name in self._tags][:width]
             numbers[row, : len(known)] = known
         encodings = self._tokenizer.encode_batch(texts)
-        relevance, purchase = self._run(
+        relevance, *paired = self._run(
             self._items,
             np.array([encoding.ids for encoding in encodings], np.int64),
             np.array([encoding.attention_mask for encoding in encodings], np.int64),
             numbers,
             np.array([self._index.get(item, 0) for item in item_ids], np.int64),
         )
-        return relevance, self._headed(purchase)
+        return {"vector": relevance, **self._trained(paired)}
 
-    def users(
-        self, vectors: np.ndarray, ages: np.ndarray, entries: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Vectors of users, float32 [n, dim] and [n, purchase_dim], and what repeats add, float32 [n, max_history].
+    def users(self, vectors: np.ndarray, ages: np.ndarray, entries: np.ndarray) -> dict[str, np.ndarray]:
+        """As :meth:`items`; and "variety" [n], NaN if it wasn't trained, and "repeats" [n, max_history].
 
         Args:
             vectors: float32 [n, max_history, dim] of the items of each history, the most recent last.
             ages: float32 [n, max_history], days from the event to the end of the night.
             entries: int64 [n, max_history], a number for each item, -1 for padding, which stands on the left.
         """
-        relevance, purchase, repeats = self._run(self._users, vectors, ages, entries)
-        return relevance, self._headed(purchase), repeats
+        relevance, *paired, variety, repeats = self._run(self._users, vectors, ages, entries)
+        if "variety" not in self.manifest["tasks"]:
+            variety = np.full_like(variety, np.nan)
+        return {"vector": relevance, **self._trained(paired), "variety": variety, "repeats": repeats}
 
     def _run(self, program, *inputs: np.ndarray) -> list[np.ndarray]:
         with self._torch.inference_mode():
             return [output.numpy() for output in program(*(self._torch.from_numpy(array) for array in inputs))]
 
-    def _headed(self, purchase: np.ndarray) -> np.ndarray:
-        """Without columns where training had no exposures, so no purchase head."""
-        return purchase if self.manifest["has_purchase"] else purchase[:, :0]
+    def _trained(self, paired: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """By the columns of lists.vectors; without entries where the night's data had nothing to train the head on."""
+        tasks = self.manifest["tasks"]
+        return {
+            f"{name}_vector": found if name in tasks else found[:, :0]
+            for name, found in zip(PAIRED, paired, strict=True)
+        }
 
 
 @cache

@@ -36,7 +36,7 @@ def staged(
 ) -> DataFrame:
     """The lists of every surface, with their objectives, weights and reasons.
 
-    The choice is deterministic, so ``propensity`` is 1. ``p_click`` is null: nothing here estimates clicks.
+    The choice is deterministic, so ``propensity`` is 1.
     """
     of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector", "model_version")
     block = Block.pull(of_items.join(items.select("item_id", "title", "price"), "item_id", how="inner"))
@@ -52,7 +52,6 @@ def staged(
     return reduce(DataFrame.unionByName, chosen).withColumns(
         {
             "day": F.lit(day),
-            "p_click": F.lit(None).cast("double"),
             "propensity": F.lit(1.0),
             "model_version": F.lit(model.version),
             "run_id": F.lit(model.run_id),
@@ -72,7 +71,7 @@ def _same_version(block: Block, model: Model) -> None:
 
 def _offers(candidates: DataFrame, histories: DataFrame, users: DataFrame) -> DataFrame:
     """One row a surface and user: the candidates in order, beside the history."""
-    offer = F.struct("rank", "item_id", "relevance", "p_purchase")
+    offer = F.struct("rank", "item_id", "relevance", "p_click", "p_purchase", "spend")
     who = users.select("user_id", group("attributes").alias("group"), (F.col("purchases") > 0).alias("buys"))
     return (
         candidates.groupBy("surface", "user_id", "policy")

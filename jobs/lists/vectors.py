@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.lists.blocks import Block, lists, parts, spread
-from jobs.lists.scorer import manifest, scorer
+from jobs.lists.scorer import PAIRED, manifest, scorer
 from jobs.model import Model
 from jobs.ranking.topk import require_finite
 from jobs.reads import before, on
@@ -27,8 +27,9 @@ READS = {
 }
 
 DESCRIBED = ("text", "brand", "category_path")  # what the model reads of an item
-SCHEMA = "id string, vector array<float>, purchase_vector array<float>"
-OF_USERS = f"{SCHEMA}, repeats map<string,float>"
+VECTORS = ("vector", *(f"{name}_vector" for name in PAIRED))
+SCHEMA = ", ".join(["id string", *(f"{name} array<float>" for name in VECTORS)])
+OF_USERS = f"{SCHEMA}, variety double, repeats map<string,float>"
 ARRAYS = ("item_ids", "times")
 ITEMS_AT_ONCE = 256
 USERS_AT_ONCE = 32
@@ -65,7 +66,8 @@ def vectors(
         .sortWithinPartitions("user_id")
         .mapInArrow(user_encoder(model.path, block, night_end), OF_USERS)
     )
-    of_items = of_items.withColumn("repeats", F.create_map().cast("map<string,float>"))
+    nothing = {"variety": F.lit(None).cast("double"), "repeats": F.create_map().cast("map<string,float>")}
+    of_items = of_items.withColumns(nothing)
     kinds = [frame.select(F.lit(kind).alias("kind"), "*") for kind, frame in (("item", of_items), ("user", of_users))]
     return (
         kinds[0].unionByName(kinds[1]).select(F.lit(day).alias("day"), "*", F.lit(model.version).alias("model_version"))
@@ -80,7 +82,7 @@ def _kept(wanted: DataFrame, last_vectors: DataFrame, last_items: DataFrame) -> 
         on=reduce(and_, same, F.col("wanted.item_id") == F.col("last.item_id")),
         how="left_semi",
     )
-    of_items = last_vectors.where("kind = 'item'").select("id", "vector", "purchase_vector")
+    of_items = last_vectors.where("kind = 'item'").select("id", *VECTORS)
     return of_items.join(unchanged, on=F.col("id") == F.col("item_id"), how="left_semi")
 
 
@@ -104,7 +106,7 @@ def item_encoder(folder: str) -> Callable:
         for batch in parts(batches, ITEMS_AT_ONCE):
             ids, texts, brands, paths = (batch[name].to_pylist() for name in ("item_id", *DESCRIBED))
             tags = list(map(tag_names, brands, paths))
-            yield _output(batch["item_id"], *scorer(folder).items(texts, tags, ids))
+            yield _output(batch["item_id"], scorer(folder).items(texts, tags, ids))
 
     return encode
 
@@ -121,9 +123,10 @@ def user_encoder(folder: str, block: Block, night_end: datetime) -> Callable:
             if seen.any():
                 users = batch["user_id"].filter(pa.array(seen))
                 vectors, ages, entries = (array[seen] for array in inputs)
-                relevance, purchase, repeats = encoder.users(vectors, ages, entries)
-                made = _output(users, relevance, purchase)
-                yield made.append_column("repeats", _repeats(entries, repeats, block.ids))
+                found = encoder.users(vectors, ages, entries)
+                variety = pa.array(found["variety"].astype(np.float64), from_pandas=True)
+                made = _output(users, found).append_column("variety", variety)
+                yield made.append_column("repeats", _repeats(entries, found["repeats"], block.ids))
 
     return encode
 
@@ -161,9 +164,7 @@ def _repeats(entries: np.ndarray, repeats: np.ndarray, ids: pa.Array) -> pa.MapA
     return pa.MapArray.from_arrays(offsets, ids.take(pa.array(entries[told])), pa.array(repeats[told], pa.float32()))
 
 
-def _output(ids: pa.Array, relevance: np.ndarray, purchase: np.ndarray) -> pa.RecordBatch:
-    require_finite("lists.vectors: vector", relevance)
-    require_finite("lists.vectors: purchase_vector", purchase)
-    return pa.RecordBatch.from_arrays(
-        [ids, lists(relevance), lists(purchase)], names=["id", "vector", "purchase_vector"]
-    )
+def _output(ids: pa.Array, found: dict[str, np.ndarray]) -> pa.RecordBatch:
+    for name in VECTORS:
+        require_finite(f"lists.vectors: {name}", found[name])
+    return pa.RecordBatch.from_arrays([ids, *(lists(found[name]) for name in VECTORS)], names=["id", *VECTORS])

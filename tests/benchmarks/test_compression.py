@@ -96,11 +96,19 @@ def test_a_run(trained: tuple[Path, Path], backbone: Path):
 
 
 def test_the_encoders_hold_the_exports_weights(trained: tuple[Path, Path], backbone: Path):
-    texts, items = models.encoders(trained[1], str(backbone))
+    texts, items, heads = models.encoders(trained[1], str(backbone))
     state = torch.export.load(trained[1] / "item_encoder.pt2").state_dict
     held = {f"texts.{name}": value for name, value in texts.state_dict().items()}
     held |= {f"items.{name}": value for name, value in items.state_dict().items()}
-    assert held.keys() == state.keys()
+    read = ("item_norm", "items", "usual", "log_deviation")
+    held |= {f"heads.{name}": value for name, value in heads.state_dict().items() if name.startswith(read)}
+    assert held.keys() == {
+        name
+        for name in state
+        if not name.startswith(
+            ("heads.users", "heads.variety", "heads.query", "heads.user_norm", "heads.gain", "heads.offset")
+        )
+    }
     assert all(value.equal(state[name]) for name, value in held.items())
     with pytest.raises(ValueError, match=r"the language model of \S+ is none of"):
         models.encoders(trained[1], models.recipe("cpu").backbone_folder)

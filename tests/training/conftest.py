@@ -49,6 +49,7 @@ def write_items(lake: Path, texts: dict[str, str | None], day: date = DAY) -> No
 
 
 def write_exposures(lake: Path, rows: list[tuple[str, str, date, bool, float]]) -> None:
+    """``rows``: user, item, day, whether it was bought, weight; a lake of before clicks were kept."""
     names = ("user_id", "item_id", "day", "bought", "weight")
     table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
     write_deltalake(str(lake / "behaviour" / "exposures"), table, partition_by=["day"])
@@ -138,7 +139,7 @@ def save_words(folder: Path, **special: str) -> int:
 @pytest.fixture(scope="session")
 def tiny(backbone: Path):
     """The cpu recipe, small."""
-    from training.recipes import Recipe
+    from training.recipe import Recipe
 
     return Recipe(
         name="cpu",
@@ -148,7 +149,7 @@ def tiny(backbone: Path):
         dim=13,
         text_dim=6,
         id_dim=8,
-        purchase_dim=4,
+        head_dim=4,
         max_history=16,
         context=8,
         width=16,

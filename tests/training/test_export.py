@@ -9,8 +9,10 @@ from tokenizers import Tokenizer
 
 from tests.training.conftest import DAY
 from training.backbone import load_backbone, load_tokenizer
+from training.calibration import Platt
 from training.data import load
 from training.export import export
+from training.heads import logits
 from training.model import Recommender
 
 
@@ -22,7 +24,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory, lake: Path, tiny) -> tupl
     torch.nn.init.normal_(model.items.tags.weight)
     torch.nn.init.normal_(model.users.say.weight)
     folder = tmp_path_factory.mktemp("model") / "export"
-    export(model, load_tokenizer(tiny.backbone_folder, tiny.max_tokens), night, tiny, folder)
+    for part in (*model.heads.users.values(), model.heads.variety, model.heads.query):  # they start at zero
+        torch.nn.init.normal_(part.weight)
+    tokenizer = load_tokenizer(tiny.backbone_folder, tiny.max_tokens)
+    tasks, corrections = ("next_item", "purchase", "relevance"), {"purchase": Platt(2.0, 0.5)}
+    export(model, tokenizer, night, tiny, folder, tasks=tasks, corrections=corrections)
     return model, folder
 
 
@@ -39,7 +45,10 @@ def test_items(exported, tiny, rows: int):
     found = torch.export.load(folder / "item_encoder.pt2").module()(ids, mask, tags, index)
     with torch.autocast("cpu", torch.bfloat16, enabled=tiny.bfloat16):
         texts = model.texts(ids, mask)
-    for ours, theirs in zip(model.items(texts, tags, index), found, strict=True):
+    vectors = model.items(texts, tags, index)
+    click, purchase, spend = model.heads.of_items(vectors, index)
+    spend[:, -1] += model.heads.excess  # the mean of a lognormal lies above the exponential of its logarithm's
+    for ours, theirs in zip((vectors, click, purchase, spend), found, strict=True):
         torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
 
 
@@ -51,22 +60,42 @@ def test_users_with_full_one_item_and_empty_histories(exported, tiny):
     entries = torch.where(seen, torch.arange(tiny.max_history) % 3, -1)
     found = torch.export.load(folder / "user_encoder.pt2").module()(vectors, ages, entries)
     last, now = torch.full((3, 1), tiny.max_history - 1), torch.zeros(3, 1)
-    for ours, theirs in zip(model.users(vectors, ages, entries, last, now), found, strict=True):
-        torch.testing.assert_close(theirs, ours[:, 0], atol=1e-5, rtol=1e-5)
+    users, again = (each[:, 0] for each in model.users(vectors, ages, entries, last, now))
+    click, purchase, spend = model.heads.of_users(users)
+    items = torch.nn.functional.pad(torch.randn(3, tiny.head_dim), (0, 1), value=1.0)
+    scores = torch.randn(3)
+    # corrected: twice the logit and 0.5 more, whatever the item and the relevance
+    torch.testing.assert_close(logits(found[2], items, scores), 2 * logits(purchase, items, scores) + 0.5)
+    accepted = torch.sigmoid(model.heads.accepted(users))
+    told = (users, click, found[2], spend, accepted, again)
+    for ours, theirs in zip(told, found, strict=True):
+        torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
         assert torch.isfinite(theirs).all()
+
+
+def test_queries(exported, tiny):
+    model, folder = exported
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    encodings = tokenizer.encode_batch(["milk", "red soap"])
+    ids, mask = (torch.tensor([getattr(each, name) for each in encodings]) for name in ("ids", "attention_mask"))
+    found = torch.export.load(folder / "query_encoder.pt2").module()(ids, mask)
+    with torch.autocast("cpu", torch.bfloat16, enabled=tiny.bfloat16):
+        texts = model.texts(ids, mask).float()
+    torch.testing.assert_close(found, model.heads.of_queries(texts - model.items.centre), atol=1e-5, rtol=1e-5)
+    assert found.abs().max() > 0
 
 
 def test_manifest_and_items(exported, lake: Path, tiny):
     _, folder = exported
     night = load(str(lake), DAY)
     assert json.loads((folder / "manifest.json").read_text()) == {
-        "format": 3,
+        "format": 4,
         "dim": 13,
-        "purchase_dim": 4,
         "max_history": 16,
         "max_tokens": 8,
         "max_tags": 1,
-        "has_purchase": True,
+        "tasks": ["next_item", "purchase", "relevance"],
+        "corrections": {"purchase": {"slope": 2.0, "offset": 0.5}},
         "trained_before": night.cut,
     }
     assert json.loads((folder / "items.json").read_text()) == [f"i{item:02}" for item in range(24)]

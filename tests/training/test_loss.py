@@ -1,4 +1,4 @@
-"""The two losses, worked by hand."""
+"""The next-item loss, worked by hand."""
 
 import math
 
@@ -6,14 +6,15 @@ import pytest
 import torch
 
 from training import loss
-from training.loss import next_item_loss, purchase_loss
+from training.loss import next_item_loss
 
 
 def of_logits(logits: torch.Tensor, targets: torch.Tensor, log_weight: torch.Tensor | float = 0.0) -> float:
     """The loss of these logits: users are their rows, items the unit vectors."""
     nothing = torch.zeros(len(logits), 1)
     weight = torch.zeros(logits.shape[1]) + log_weight
-    return next_item_loss(logits, torch.eye(logits.shape[1]), nothing, nothing.long(), weight, targets).item()
+    told = (nothing, nothing.long(), nothing.bool(), weight, targets)
+    return next_item_loss(logits, torch.eye(logits.shape[1]), *told).item()
 
 
 def test_next_item_loss_by_hand():
@@ -37,23 +38,25 @@ def test_loss_and_gradients_are_those_of_the_plain_softmax(monkeypatch):
     places = torch.stack([torch.randperm(9)[:2] for _ in range(7)])
     log_weight, targets = torch.rand(9), torch.randint(9, (7, 3))
     targets[2], targets[4, 1:] = -1, -1
-    found = next_item_loss(*ours, places, log_weight, targets)
-    logits = (plain[0] @ plain[1].T + log_weight).scatter_add(1, places, plain[2]).log_softmax(-1)
-    means = [logits[query, targets[query][targets[query] >= 0]].mean() for query in range(7) if query != 2]
-    expected = -torch.stack(means).mean()
+    seen = torch.rand(7, 2) < 0.7
+    found = next_item_loss(*ours, places, seen, log_weight, targets, explore=0.5)
+    logits = (plain[0] @ plain[1].T + log_weight).scatter_add(1, places, plain[2])
+    known = torch.zeros(7, 9, dtype=torch.bool)
+    known[torch.arange(7)[:, None].expand(7, 2)[seen], places[seen]] = True
+
+    def mean(logits: torch.Tensor, wanted: list[torch.Tensor]) -> torch.Tensor:
+        told = [logits[query].log_softmax(-1)[items].mean() for query, items in enumerate(wanted) if len(items)]
+        return -torch.stack(told).mean()
+
+    every = [row[row >= 0] for row in targets]
+    new = [row[~known[query, row]] for query, row in enumerate(every)]
+    assert 0 < sum(map(len, new)) < sum(map(len, every))
+    expected = mean(logits, every) + 0.5 * mean(logits.masked_fill(known, -torch.inf), new)
     (2 * found).backward()
     (2 * expected).backward()
     torch.testing.assert_close(found, expected)
     for mine, theirs in zip(ours, plain, strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad)
-
-
-def test_purchase_loss_weighs_what_the_sample_left_out():
-    # p = 1/2 everywhere costs log 2 whatever the weights; p = 3/4 on the one that was bought costs log 4/3
-    logits, bought = torch.tensor([math.log(3), 0.0]), torch.tensor([1.0, 0.0])
-    expected = (math.log(4 / 3) + 3 * math.log(2)) / 4
-    assert purchase_loss(logits, bought, torch.tensor([1.0, 3.0])).item() == pytest.approx(expected, abs=1e-6)
-    assert purchase_loss(logits, bought, torch.zeros(2)).item() == 0.0
 
 
 def test_only_the_best_scored_candidates_count_where_the_loss_has_a_focus():
@@ -62,7 +65,7 @@ def test_only_the_best_scored_candidates_count_where_the_loss_has_a_focus():
     nothing = torch.zeros(1, 1)
 
     def focused(target: int, users: torch.Tensor = logits) -> torch.Tensor:
-        told = (torch.eye(3), nothing, nothing.long(), torch.zeros(3), torch.tensor([[target]]))
+        told = (torch.eye(3), nothing, nothing.long(), nothing.bool(), torch.zeros(3), torch.tensor([[target]]))
         return next_item_loss(users, *told, focus=2)
 
     assert focused(1).item() == pytest.approx(math.log(7 / 2), abs=1e-6)

@@ -13,7 +13,7 @@ H, D = 6, 7
 @pytest.fixture
 def users() -> UserTower:
     torch.manual_seed(1)
-    tower = UserTower(dim=D, id_dim=D - 1, purchase_dim=3, width=8, heads=2, layers=2, context=4)
+    tower = UserTower(dim=D, id_dim=D - 1, width=8, heads=2, layers=2, context=4)
     torch.nn.init.normal_(tower.say.weight)  # it starts at zero, where the transformer would have no say
     return tower.eval()
 
@@ -67,7 +67,7 @@ def test_an_empty_history_has_a_vector(users):
 
 
 def test_repeats_weigh_count_to_the_power():
-    tower = UserTower(dim=3, id_dim=2, purchase_dim=2, width=4, heads=1, layers=1, context=4).eval()
+    tower = UserTower(dim=3, id_dim=2, width=4, heads=1, layers=1, context=4).eval()
     with torch.no_grad():
         tower.log_decay.copy_(torch.tensor([-99.0, -99, -99, -99, 0, -99]))  # only the half-life of 128 days
         tower.log_power.fill_(torch.log(torch.tensor(0.5)))
@@ -148,7 +148,7 @@ def test_padding_repeats_nothing(repeats):
 def items() -> ItemTower:
     """Of four dimensions and a bias the first three are the text's, the last two the item's own."""
     torch.manual_seed(3)
-    tower = ItemTower(text_width=4, items=2, tags=2, dim=5, text_dim=3, id_dim=2, purchase_dim=2)
+    tower = ItemTower(text_width=4, items=2, tags=2, dim=5, text_dim=3, id_dim=2)
     torch.nn.init.normal_(tower.tags.weight[1:])
     tower.centre.copy_(torch.randn(4))
     return tower
@@ -158,7 +158,7 @@ def test_an_item_is_its_text_its_tags_and_itself(items):
     text = torch.randn(1, 4)
 
     def vector(tags: list[int], index: int) -> torch.Tensor:
-        return items(text, torch.tensor([tags]), torch.tensor([index]))[0][0, :4].detach()
+        return items(text, torch.tensor([tags]), torch.tensor([index]))[0, :4].detach()
 
     alone, zero = vector([0, 0], 0), torch.zeros(1)
     told = items.project.weight @ ((text - items.centre)[0] / (text - items.centre).norm())
@@ -170,5 +170,5 @@ def test_an_item_is_its_text_its_tags_and_itself(items):
 
 def test_an_item_without_text_or_tags_is_itself(items):
     items.centre.zero_()
-    vectors, _ = items(torch.zeros(1, 4), torch.tensor([[0]]), torch.tensor([2]))
+    vectors = items(torch.zeros(1, 4), torch.tensor([[0]]), torch.tensor([2]))
     assert vectors[0, :4].tolist() == [0, 0, *items.own.weight[2].tolist()]

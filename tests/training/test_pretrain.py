@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.training.conftest import DAY, fill
 from tests.training.launcher import checkpoints, curve, launch, the_run
 from tests.training.test_corpus import write_texts
-from training.recipes import Pretraining
+from training.recipe import Pretraining
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

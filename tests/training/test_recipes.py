@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from training.recipes import RECIPES, Pretraining, Recipe, recipe
+from training.recipe import Pretraining, Recipe
+from training.recipes import RECIPES, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime
+from itertools import zip_longest
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ LONGEST = 3
 
 
 class Items(torch.nn.Module):
-    """vector = sum of the words' and the tags' vectors, then the item's bias; purchase vector = its first two."""
+    """vector = sum of the words' and the tags' vectors, then the item's bias; vectors of the heads = its first two."""
 
     def __init__(self):
         super().__init__()
@@ -31,13 +32,14 @@ class Items(torch.nn.Module):
     def forward(self, token_ids, attention_mask, tags, item_index):
         text = (self.words(token_ids) * attention_mask[..., None]).sum(1) + self.tags(tags).sum(1)
         vectors = torch.cat([text, self.biases(item_index)], dim=1)
-        return vectors, vectors[:, :2].clone()
+        return vectors, *(vectors[:, :2] * scale for scale in (1, 1, 1))
 
 
 class Users(torch.nn.Module):
     """vector = sum of the items' vectors / (1 + age) + the vector of the last place, then 1 for the items' bias.
 
-    The last place's item scores 1 / (1 + age) more.
+    The last place's item scores 1 / (1 + age) more. The heads' vectors are thirds, halves and quarters of its first
+    two, a point of relevance adds 0.5 to logits, and the variety is 0.25.
     """
 
     def forward(self, item_vectors, ages, entries):
@@ -45,7 +47,10 @@ class Users(torch.nn.Module):
         summed = (item_vectors * weights[..., None]).sum(1) + item_vectors[:, -1]
         vectors = torch.cat([summed[:, :3], torch.ones_like(summed[:, :1])], dim=1)
         latest = torch.arange(ages.shape[1]) == ages.shape[1] - 1
-        return vectors, 0.5 * vectors[:, :2], weights * latest
+        click, purchase, spend = (vectors[:, :2] / part for part in (3, 2, 4))
+        gain = torch.full_like(click[:, :1], 0.5)
+        paired = torch.cat([click, gain], dim=1), torch.cat([purchase, gain], dim=1), spend
+        return vectors, *paired, torch.full_like(ages[:, 0], 0.25), weights * latest
 
 
 def write_export(folder, **manifest):
@@ -67,13 +72,12 @@ def write_export(folder, **manifest):
     (folder / "items.json").write_text(json.dumps(list(KNOWN)))
     (folder / "tags.json").write_text(json.dumps(list(TAGS)))
     described = {
-        "format": 3,
+        "format": 4,
         "dim": 4,
-        "purchase_dim": 2,
         "max_history": LONGEST,
         "max_tokens": 8,
         "max_tags": 2,
-        "has_purchase": True,
+        "tasks": ["next_item", "click", "purchase", "spend", "variety"],
     }
     (folder / "manifest.json").write_text(json.dumps(described | manifest))
 
@@ -122,15 +126,16 @@ class Shop:
         return self.frame("behaviour.histories", *rows)
 
     def vectors(self, users, items, repeats=()):
-        """{id: (vector, purchase vector)} of each kind, and {user_id: {item_id: what is added}}."""
+        """{id: (vector, then those of click, purchase and spend, empty if not given)}, {user_id: {item_id: added}}."""
+        names = ("vector", "click_vector", "purchase_vector", "spend_vector")
         return self.frame(
             "lists.vectors",
             *(
                 {"kind": kind, "id": id_, "model_version": "7"}
-                | {"vector": [float(x) for x in vector], "purchase_vector": [float(x) for x in purchase]}
+                | {name: [float(x) for x in each] for name, each in zip_longest(names, given, fillvalue=())}
                 | {"repeats": dict(repeats).get(id_, {})}
-                for kind, each in (("user", users), ("item", items))
-                for id_, (vector, purchase) in each.items()
+                for kind, kinds in (("user", users), ("item", items))
+                for id_, given in kinds.items()
             ),
         )
 

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from jobs.lists import candidates as module
-from jobs.lists.candidates import candidates, softmax
+from jobs.lists.candidates import answers, candidates, softmax
 from schemas.lists import SURFACES
 
 THREE = replace(SURFACES[0], candidates=3)
 NEW_ONLY = replace(SURFACES[0], name="discover", candidates=3, repeat=False)
 
 VECTORS = {
-    "apple": ([1, 0, 0.5], [1, 0]),
-    "bread": ([0, 1, 0.0], [0, 1]),
-    "cake": ([0, 1, 0.0], [2, 0]),
-    "jam": ([0, 0, 0.1], [0, 0]),
-    "old": ([9, 9, 9.0], [9, 9]),  # off sale
+    "apple": ([1, 0, 0.5], [], [1, 0], [0]),
+    "bread": ([0, 1, 0.0], [], [0, 1], [1]),
+    "cake": ([0, 1, 0.0], [], [2, 0], [2]),
+    "jam": ([0, 0, 0.1], [], [0, 0], [0]),
+    "old": ([9, 9, 9.0], [], [9, 9], [9]),  # off sale
 }
 
 
@@ -36,7 +36,7 @@ def tables(shop):
 
     crowd = {f"u{n}": [("jam", 20)] for n in range(3)} | {"u3": [("bread", 20)], "u4": [("bread", 3)]}
     return {
-        "vectors": shop.vectors({"ann": ([1, 2, 1], [1, 0]), "gus": ([1, 2, 1], [1, 0])}, VECTORS, REPEATS),
+        "vectors": shop.vectors(dict.fromkeys(("ann", "gus"), ([1, 2, 1], [], [1, 0, 0.5], [2])), VECTORS, REPEATS),
         "items": shop.items(*(shop.item(name, on_sale=name != "old") for name in VECTORS)),
         # 3 May is the first day outside the last 28
         "histories": shop.histories(ann=[("old", 20)], **crowd),
@@ -74,8 +74,11 @@ def test_known_users_get_the_largest_inner_products_on_sale(found):
     assert [(row["rank"], row["item_id"]) for row in rows] == [(1, "bread"), (2, "cake"), (3, "apple")]
     share = 1 / (2 + np.exp(-0.5))
     assert [row["relevance"] for row in rows] == pytest.approx([share, share, share * np.exp(-0.5)])
-    sigmoid = [1 / (1 + np.exp(-x)) for x in (0, 2, 1)]
+    # inner products 0, 2 and 1, and half the relevance before the softmax
+    sigmoid = [1 / (1 + np.exp(-x)) for x in (0 + 1, 2 + 1, 1 + 0.75)]
     assert [row["p_purchase"] for row in rows] == pytest.approx(sigmoid)
+    assert [row["spend"] for row in rows] == pytest.approx(np.exp([2, 4, 0]))
+    assert {row["p_click"] for row in rows} == {None}
     assert {(row["policy"], row["model_version"]) for row in rows} == {("model", "7")}
 
 
@@ -100,7 +103,9 @@ def test_unknown_users_get_what_their_group_buys_then_what_everybody_buys(found)
     assert [row["item_id"] for row in eve] == ["jam", "bread", "apple"]
     assert [row["relevance"] for row in eve] == pytest.approx(np.array([jam, bread + 1, 0]) / (jam + bread + 1))
     assert [row["relevance"] for row in fay] == pytest.approx(np.array([jam, bread, 0]) / (jam + bread))
-    assert {(row["policy"], row["p_purchase"], row["model_version"]) for row in eve} == {("popular", None, "7")}
+    assert {(row["policy"], row["p_purchase"], row["spend"], row["model_version"]) for row in eve} == {
+        ("popular", None, None, "7")
+    }
 
 
 def test_every_user_has_candidates_on_every_surface(found):
@@ -109,9 +114,9 @@ def test_every_user_has_candidates_on_every_surface(found):
 
 
 def test_a_catalogue_of_one_item_and_no_purchase_head(shop, tables):
-    one = {"apple": ([1.0, 0, 0.5], [])}
+    one = {"apple": ([1.0, 0, 0.5],)}
     small = tables | {
-        "vectors": shop.vectors({"ann": ([1.0, 2, 1], [])}, one),
+        "vectors": shop.vectors({"ann": ([1.0, 2, 1],)}, one),
         "items": shop.items(shop.item("apple")),
         "users": shop.users(ann={}, fay={}),
     }
@@ -120,6 +125,18 @@ def test_a_catalogue_of_one_item_and_no_purchase_head(shop, tables):
         ("ann", "apple", 1, 1.0, None),
         ("fay", "apple", 1, 0.0, None),  # nobody bought it, so it has no share of what was bought
     ]
+
+
+def test_where_clicks_are_known_a_purchase_takes_a_click_first():
+    users = {"click_vector": [[1.0, 0.0]], "purchase_vector": [[2.0, 1.0]], "spend_vector": np.zeros((1, 0))}
+    items = {"click_vector": [[0.5], [0.0]], "purchase_vector": [[1.0], [0.0]], "spend_vector": np.zeros((2, 0))}
+    told = (({name: np.array(each) for name, each in side.items()}) for side in (users, items))
+    found = answers(*told, np.array([[1, 0, -1]]), np.array([[3.0, 2.0, -np.inf]]))
+    click, purchase = (1 / (1 + np.exp(-np.array(logits))) for logits in ([0, 0.5], [0 + 3, 2 + 2]))
+    assert found["p_click"][0, :2] == pytest.approx(click)
+    assert found["p_purchase"][0, :2] == pytest.approx(click * purchase)
+    assert np.isfinite(found["p_purchase"]).all()
+    assert np.isnan(found["spend"]).all()
 
 
 def test_a_catalogue_without_an_item_on_sale_is_refused(shop, tables):

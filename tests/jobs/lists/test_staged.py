@@ -10,17 +10,18 @@ from jobs.model import Model
 def lists(shop):
     """{user: rows in order of rank}: ann has a history, bob has none and no prices, cy looked but never bought."""
     offers = {
-        "ann": [("apple", 0.6, 0.5), ("pear", 0.3, 0.75), ("bread", 0.1, 0.25)],
-        "bob": [("jam", 0.8, None), ("soap", 0.2, None)],
-        "cy": [("pear", 0.5, None), ("jam", 0.5, None)],
+        "ann": [("apple", 0.6, 0.5, None), ("pear", 0.3, 0.75, 5.0), ("bread", 0.1, 0.25, None)],
+        "bob": [("jam", 0.8, None, None), ("soap", 0.2, None, None)],
+        "cy": [("pear", 0.5, None, None), ("jam", 0.5, None, None)],
     }
     candidates = shop.frame(
         "lists.candidates",
         *(
             {"surface": "home", "user_id": user_id, "item_id": item_id, "rank": rank, "relevance": relevance}
-            | {"p_purchase": p, "policy": "popular" if user_id == "bob" else "model", "model_version": "7"}
+            | {"p_click": p, "p_purchase": p, "spend": spend}
+            | {"policy": "popular" if user_id == "bob" else "model", "model_version": "7"}
             for user_id, each in offers.items()
-            for rank, (item_id, relevance, p) in enumerate(each, 1)
+            for rank, (item_id, relevance, p, spend) in enumerate(each, 1)
         ),
     )
     frame = staged(
@@ -28,11 +29,11 @@ def lists(shop):
         shop.vectors(
             {},
             {  # the last dimension is the item's bias: without it apple and pear are alike, bread is not
-                "apple": ([2, 0, 9], []),
-                "pear": ([4, 0, -9], []),
-                "bread": ([0, 1, 0], []),
-                "jam": ([0, 1, 0], []),
-                "soap": ([1, 0, 0], []),
+                "apple": ([2, 0, 9],),
+                "pear": ([4, 0, -9],),
+                "bread": ([0, 1, 0],),
+                "jam": ([0, 1, 0],),
+                "soap": ([1, 0, 0],),
             },
         ),
         shop.items(
@@ -55,7 +56,7 @@ def lists(shop):
 
 def test_vectors_of_another_model_version_are_refused(shop):
     empty = [shop.frame(name) for name in ("lists.candidates", "behaviour.histories", "profiles.users")]
-    vectors = shop.vectors({}, {"apple": ([1, 0], [])})
+    vectors = shop.vectors({}, {"apple": ([1, 0],)})
     with pytest.raises(ValueError, match=r"lists\.vectors: model_version is '7', but lists are asked for with '8'"):
         staged(
             empty[0], vectors, shop.items(shop.item("apple")), *empty[1:], Model("8", "run", "unused"), day=shop.night
@@ -68,15 +69,16 @@ def column(rows, name):
 
 def test_the_blend_orders_the_list_and_its_parts_are_kept(lists):
     ann = lists["ann"]
-    # scaled: relevance 1, 0.4, 0; revenue 2 x 0.5 = 1 and 4 x 0.75 = 3 as 0 and 1, bread has no price; weights .7 .2 .1
+    # scaled: relevance 1, 0.4, 0; revenue 2 x 0.5 = 1 (its price) and 5 x 0.75 = 3.75 as 0 and 1, bread has none;
+    # weights .7 .2 .1
     # first: apple 0.7 + 0 + 0.05 = 0.75, pear 0.28 + 0.2 + 0.05 = 0.53
     # second: pear is like apple, 0.28 + 0.2 + 0 = 0.48, bread 0 + 0 + 0.05
     assert column(ann, "item_id") == ["apple", "pear", "bread"]
     assert column(ann, "rank") == [1, 2, 3]
     assert column(ann, "score") == pytest.approx([0.75, 0.48, 0.05])
     assert column(ann, "relevance") == [0.6, 0.3, 0.1]
-    assert column(ann, "p_purchase") == [0.5, 0.75, 0.25]
-    assert column(ann, "expected_revenue") == [1.0, 3.0, None]
+    assert column(ann, "p_purchase") == column(ann, "p_click") == [0.5, 0.75, 0.25]
+    assert column(ann, "expected_revenue") == [1.0, 3.75, None]
     assert column(ann, "diversity") == pytest.approx([1, 0, 1])
     assert ann[0]["weights"] == pytest.approx({"relevance": 0.7, "expected_revenue": 0.2, "diversity": 0.1})
 
@@ -106,11 +108,11 @@ def test_reasons_tell_what_is_known(lists):
 
 def test_every_row_says_where_it_comes_from(lists, shop):
     stamps = {
-        tuple(row[name] for name in ("day", "surface", "p_click", "propensity", "model_version", "run_id"))
+        tuple(row[name] for name in ("day", "surface", "propensity", "model_version", "run_id"))
         for rows in lists.values()
         for row in rows
     }
-    assert stamps == {(shop.night, "home", None, 1.0, "7", "run-7")}
+    assert stamps == {(shop.night, "home", 1.0, "7", "run-7")}
     assert {user_id: rows[0]["policy"] for user_id, rows in lists.items()} == {
         "ann": "model",
         "bob": "popular",

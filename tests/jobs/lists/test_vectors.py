@@ -11,6 +11,8 @@ from jobs.lists.scorer import Scorer, manifest
 from jobs.lists.vectors import _output, vectors
 from jobs.model import Model
 
+HEADS = ("click_vector", "purchase_vector", "spend_vector")
+
 
 @pytest.fixture(scope="module")
 def made(shop, export):
@@ -55,7 +57,7 @@ def test_an_items_brand_and_categories_count_as_far_as_the_model_knows_them(shop
 
 
 def test_an_item_that_changes_its_brand_is_encoded_anew(shop, export):
-    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [8, 8]) for name in ("apple", "bread")})
+    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [7, 7], [8, 8]) for name in ("apple", "bread")})
     last_items = shop.items(shop.item("apple", brand="acme"), shop.item("bread", brand="acme"))
     items = shop.items(shop.item("apple", brand="acme"), shop.item("bread"))
     frame = vectors(items, shop.histories(), Model("7", "r", str(export)), last_vectors, last_items, day=shop.night)
@@ -64,7 +66,7 @@ def test_an_item_that_changes_its_brand_is_encoded_anew(shop, export):
 
 @pytest.mark.parametrize(("version", "kept"), [("7", True), ("6", False)])
 def test_an_item_keeps_last_nights_vector_while_its_text_and_the_model_stay(shop, export, version, kept):
-    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [8, 8]) for name in ("apple", "bread", "gone")})
+    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [7, 7], [8, 8]) for name in ("apple", "bread", "gone")})
     last_items = shop.items(shop.item("apple", "fruit"), shop.item("bread", "fruit"), shop.item("gone", "red"))
     frame = vectors(
         shop.items(shop.item("apple", "fruit"), shop.item("bread", "bakery"), shop.item("cake", "red")),
@@ -89,8 +91,8 @@ def test_users_are_encoded_from_their_last_items_oldest_first_with_ages_at_the_n
     # bob: bread / 4 + bread, cy: nothing the catalogue knows, dan: pear / 3 + pear
     found = by_id(made, "user")
     assert set(found) == {"ann", "bob", "dan"}
-    assert found["ann"] == ([0.75, 1.5, 0.5, 1], [0.375, 0.75])
-    assert found["bob"] == ([0, 1.25, 0, 1], [0, 0.625])
+    assert found["ann"] == ([0.75, 1.5, 0.5, 1], [0.375, 0.75, 0.5])
+    assert found["bob"] == ([0, 1.25, 0, 1], [0, 0.625, 0.5])
     assert found["dan"][0] == pytest.approx([4 / 3, 0, 0, 1])
 
 
@@ -102,25 +104,37 @@ def test_what_an_items_repeat_adds_is_told_by_its_id(made):
     assert told["apple"] == {}
 
 
-def test_a_model_without_a_purchase_head_gives_empty_purchase_vectors(export, tmp_path):
+def test_every_head_has_its_vectors_and_users_the_variety_they_accept(made):
+    (apple,) = made.where("id = 'apple'").collect()
+    assert [apple[name] for name in HEADS] == [[1, 0]] * 3
+    assert apple["variety"] is None
+    (bob,) = made.where("id = 'bob'").collect()
+    assert [bob[name] for name in HEADS] == [[0, pytest.approx(1.25 / 3), 0.5], [0, 0.625, 0.5], [0, 0.3125]]
+    assert bob["variety"] == 0.25
+
+
+def test_heads_that_were_not_trained_have_no_entries(export, tmp_path):
     folder = shutil.copytree(export, tmp_path / "export")
-    (folder / "manifest.json").write_text(json.dumps(manifest(str(export)) | {"has_purchase": False}))
-    relevance, purchase = Scorer(str(folder)).items(["fruit", "red"], [[], []], ["apple", "bread"])
-    assert relevance.tolist() == [[1, 0, 0, 0.5], [0, 0, 1, 0.25]]
-    assert purchase.shape == (2, 0)
+    (folder / "manifest.json").write_text(json.dumps(manifest(str(export)) | {"tasks": ["next_item", "spend"]}))
+    found = Scorer(str(folder)).items(["fruit", "red"], [[], []], ["apple", "bread"])
+    assert found["vector"].tolist() == [[1, 0, 0, 0.5], [0, 0, 1, 0.25]]
+    assert [found[name].shape for name in HEADS] == [(2, 0), (2, 0), (2, 2)]
+    nobody = np.full((1, 3), -1)
+    found = Scorer(str(folder)).users(np.zeros((1, 3, 4), np.float32), np.zeros((1, 3), np.float32), nobody)
+    assert np.isnan(found["variety"]).all()
 
 
 def test_a_model_that_gives_no_numbers_is_refused():
     ids = pa.array(["apple", "bread"])
     with pytest.raises(ValueError, match=r"lists\.vectors: vector\[1, 0\] is nan"):
-        _output(ids, np.array([[1], [np.nan]], np.float32), np.zeros((2, 1), np.float32))
+        _output(ids, {"vector": np.array([[1], [np.nan]], np.float32)})
 
 
 def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
         manifest(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format": 1}')
-    with pytest.raises(ValueError, match="format is 1, these jobs read 3"):
+    with pytest.raises(ValueError, match="format is 1, these jobs read 4"):
         manifest(str(tmp_path))
 
 

