@@ -30,7 +30,7 @@ def parameter_groups(objective: Objective, recipe: Recipe) -> list[dict]:
     users, heads = model.users, model.heads
     repeats = users.repeats
     gains = [users.log_decay, users.log_power, users.copy, users.voice, repeats.counted, repeats.base, repeats.alike]
-    gains += [heads.gain, heads.offset, heads.log_deviation, *objective.balance.parameters()]
+    gains += [heads.gain, heads.offset, heads.log_deviation, model.items.pull, *objective.balance.parameters()]
     own = list(model.items.own.parameters()) + list(model.items.own_bias.parameters())
     backbone = [parameter for parameter in model.texts.parameters() if parameter.requires_grad]
     taken = {id(parameter) for parameter in [*own, *gains, *model.texts.parameters()]}

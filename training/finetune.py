@@ -24,9 +24,10 @@ from training.engine import parameter_groups, start_engine
 from training.export import export
 from training.model import Recommender
 from training.objective import Objective
-from training.recipe import Recipe
+from training.recipe import HELD_OUT_DAYS, Recipe
 from training.run import Run, launched
 from training.texts import TextTable
+from training.trends import trend
 from training.warm_start import item_biases, item_vectors, turned, usual_spend
 from training.weeks import since
 
@@ -61,7 +62,7 @@ def _start_heads(model: Recommender, night: Night) -> None:
         told = ~np.isnan(answers)
         if told.any() and 0 < answers[told].mean() < 1:
             rate = float(np.average(answers[told], weights=shown.weights[told]))
-            usual = float(model.items.own_bias.weight[1 + shown.items[shown.items < night.known]].mean())
+            usual = float(item_biases(night, night.cut)[shown.items[shown.items < night.known]].mean())
             heads.offset[place] = np.log(rate / (1 - rate)) - float(heads.gain[place]) * usual
     project = model.items.project.weight
     heads.query.weight[: len(project)] = project * (QUERY_START / float(project.square().sum(0).mean()))
@@ -69,14 +70,20 @@ def _start_heads(model: Recommender, night: Night) -> None:
 
 @torch.no_grad()
 def remember(model: Recommender, recipe: Recipe, night: Night, until: float) -> None:
-    """Give the items what was counted of them by the midnight ``until``: vectors, popularity, what purchases bring."""
+    """Give the items what was counted of them by the midnight ``until``: vectors, popularity, what purchases bring.
+
+    Where queries have a date, popularity is that of the date: until training is over it comes with them.
+    """
     items = model.items
     first = since(night, recipe)
     vectors = item_vectors(night, recipe.id_dim, recipe.seed, until)
     if until > first:
         vectors = turned(vectors, item_vectors(night, recipe.id_dim, recipe.seed, first))
     items.own.weight[1:] = torch.from_numpy(vectors)
-    items.own_bias.weight[1:, 0] = torch.from_numpy(item_biases(night, until))
+    if recipe.predict == "next":
+        items.own_bias.weight[1:, 0] = torch.from_numpy(item_biases(night, until))
+    elif until > first:
+        items.trend.weight[1:] = torch.from_numpy(trend(night, until))
     model.heads.usual.weight[:, 0] = torch.from_numpy(usual_spend(night, until))
 
 
@@ -159,8 +166,10 @@ class Finetune(Run):
         if self.rank == 0:
             model = untrained(self.recipe, self.night, self.folder)
             restore(model, folder / "model.safetensors")
-            corrected = corrections(model, self.recipe, self.night, table, tasks)
             if not self.recipe.id_lr:  # what isn't learned is counted, and by now there is more to count
+                remember(model, self.recipe, self.night, self.night.cut - HELD_OUT_DAYS)
+            corrected = corrections(model, self.recipe, self.night, table, tasks)
+            if not self.recipe.id_lr:
                 remember(model, self.recipe, self.night, self.night.cut)
                 consolidate(model, folder / "model.safetensors")
             export(

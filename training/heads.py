@@ -21,8 +21,9 @@ class Heads(nn.Module):
 
     def __init__(self, text_width: int, dim: int, items: int, width: int):
         super().__init__()
-        self.item_norm, self.user_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.items = nn.ModuleDict({name: nn.Linear(dim, width) for name in PAIRED})
+        self.item_norm, self.user_norm = nn.LayerNorm(dim - 1), nn.LayerNorm(dim)
+        # without its bias, which is of a moment, and counts by the relevance
+        self.items = nn.ModuleDict({name: nn.Linear(dim - 1, width) for name in PAIRED})
         self.users = nn.ModuleDict({name: nn.Linear(dim, width) for name in PAIRED})
         # start: what was shown is clicked and bought by its relevance
         self.gain, self.offset = nn.Parameter(torch.full((2,), 0.3)), nn.Parameter(torch.zeros(2))
@@ -37,7 +38,7 @@ class Heads(nn.Module):
 
     def of_items(self, vectors: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """float32[..., width + 1] for each of PAIRED, of item vectors [..., D] and int64[...] indices, 0 = unknown."""
-        vectors = self.item_norm(vectors)
+        vectors = self.item_norm(vectors[..., :-1])
         found = [self.items[name](vectors).float() for name in PAIRED]
         last = (torch.ones_like(found[0][..., :1]),) * 2 + (self.usual(index),)
         return tuple(torch.cat(pair, dim=-1) for pair in zip(found, last, strict=True))

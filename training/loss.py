@@ -13,17 +13,21 @@ class _NextItemLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, users, vectors, again, places, seen, log_weight, targets, dtype, focus, explore):
+    def forward(ctx, users, vectors, again, drift, moments, places, seen, log_weight, targets, dtype, focus, explore):
         reduced = vectors.to(dtype)
         real, wanted = targets >= 0, targets.clamp(min=0)
         new = real & ~_among(wanted, places, seen)
         shares = [(_shares(real), 1.0)] + ([(_shares(new), explore)] if explore else [])
         to_users, to_vectors, to_again = torch.empty_like(users), torch.zeros_like(vectors), torch.empty_like(again)
+        to_drift = torch.zeros_like(drift)
         loss = users.new_zeros(())
         for low in range(0, len(users), QUERIES_AT_ONCE):
             rows = slice(low, low + QUERIES_AT_ONCE)
             mine, where = users[rows].to(dtype), places[rows]
             logits = (mine @ reduced.T).float().add_(log_weight).scatter_add_(1, where, again[rows])
+            if len(drift):
+                moved = drift[moments[rows]]
+                logits.addcmul_(moved, users[rows, -1:])
             slope = torch.zeros_like(logits)
             for part, (share, weight) in enumerate(shares):
                 if part:  # no item that the user had before
@@ -32,16 +36,20 @@ class _NextItemLoss(torch.autograd.Function):
                 loss += cost
                 slope += part_slope
             to_again[rows] = slope.gather(1, where)
+            if len(drift):
+                to_drift.index_add_(0, moments[rows], slope * users[rows, -1:])
+                along = (slope * moved).sum(-1)
             slope = slope.to(dtype)
             to_users[rows] = (slope @ reduced).float()
+            if len(drift):
+                to_users[rows, -1] += along
             to_vectors += slope.T @ mine
-        ctx.save_for_backward(to_users, to_vectors, to_again)
+        ctx.save_for_backward(to_users, to_vectors, to_again, to_drift)
         return loss
 
     @staticmethod
     def backward(ctx, scale):
-        to_users, to_vectors, to_again = ctx.saved_tensors
-        return to_users * scale, to_vectors * scale, to_again * scale, *[None] * 7
+        return *(each * scale for each in ctx.saved_tensors), *[None] * 8
 
 
 def _among(wanted: torch.Tensor, places: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
@@ -73,6 +81,8 @@ def next_item_loss(
     users: torch.Tensor,
     vectors: torch.Tensor,
     again: torch.Tensor,
+    drift: torch.Tensor,
+    moments: torch.Tensor,
     places: torch.Tensor,
     seen: torch.Tensor,
     log_weight: torch.Tensor,
@@ -90,6 +100,9 @@ def next_item_loss(
         users: float32[N, D] of the queries.
         vectors: float32[C, D] of the candidates.
         again: float32[N, H], what is added to the logits of the candidates ``places`` int64[N, H].
+        drift: float32[M, C], how much above those in ``vectors`` the candidates' biases were at each of M moments; M is
+            0 where these are of all time.
+        moments: int64[N], of each query.
         seen: bool[N, H], which of ``places`` are in the history that the query knows; the others are padding or later.
         log_weight: float32[C], log of how many items a candidate stands for: the sum over the candidates is then an
             unbiased estimate of the one over all items (importance sampling).
@@ -100,4 +113,6 @@ def next_item_loss(
             others, which lists pay for at their top.
         explore: what the loss over items that are new to the user counts beside the loss over all.
     """
-    return _NextItemLoss.apply(users, vectors, again, places, seen, log_weight, targets, dtype, focus, explore)
+    return _NextItemLoss.apply(
+        users, vectors, again, drift, moments, places, seen, log_weight, targets, dtype, focus, explore
+    )

@@ -45,12 +45,19 @@ class Batches(ABC):
             paid: float32[B, Q, K], money for the target by the basket, NaN where unknown.
             clicked, bought, weight: float32[B, Q, E] of what was shown; clicked NaN where nobody logged it.
             variety: float32[B, Q], mean distance of the categories of what was taken, NaN where one item was.
+            moment: int64[B, Q] of each query, and trend: float32[moments, C, 3] how the candidates sold before each;
+                there are 0 moments where queries have no date.
             asked_texts, asked_items: int64[A] positions in ``texts`` and places in ``candidates`` of what they tell of.
         """
         rng = np.random.default_rng([self.recipe.seed, step, shard])
         rows = self._rows(step, shard, rng)
         batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-        return self._number(batch, rng)
+        return self._dated(self._number(batch, rng))
+
+    def _dated(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """With what was known of all items at the moments of the queries; here, where they have no date, nothing."""
+        moment = np.zeros(batch["last"].shape, np.int64)
+        return {**batch, "moment": moment, "trend": np.zeros((0, len(batch["candidates"]), 3), np.float32)}
 
     def _number(self, batch: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Replace items by their places in the step's candidates."""

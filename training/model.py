@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from training.heads import Heads
 from training.repeats import Repeats, decays
+from training.trends import HALF_LIVES as TRENDS
 
 
 class ItemTower(nn.Module):
@@ -34,18 +35,22 @@ class ItemTower(nn.Module):
         self.tags = nn.EmbeddingBag(tags + 1, text_dim, mode="sum", padding_idx=0)
         self.own = nn.Embedding(items + 1, id_dim, padding_idx=0)
         self.own_bias = nn.Embedding(items + 1, 1, padding_idx=0)
+        # counted, not learned, and of a moment: while queries are of many moments, it comes with them instead
+        self.trend = nn.Embedding(items + 1, len(TRENDS), padding_idx=0).requires_grad_(False)
+        self.pull = nn.Parameter(torch.tensor([0.1, 0.3, 0.6]))  # what each trend counts
         self.behind_text, self.before_own = dim - 1 - text_dim, dim - 1 - id_dim
         for part in (self.project, self.own):
             nn.init.normal_(part.weight, std=0.02)
         # a tag that training never saw says nothing
-        for part in (self.tags.weight, self.own_bias.weight, self.text_bias.weight, self.text_bias.bias):
+        starts = (self.tags.weight, self.own_bias.weight, self.trend.weight, self.text_bias.weight, self.text_bias.bias)
+        for part in starts:
             nn.init.zeros_(part)
         with torch.no_grad():
             self.own.weight[0] = 0
 
     def forward(self, texts: torch.Tensor, tags: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         texts = F.normalize(texts - self.centre, dim=-1)
-        bias = self.text_bias(texts).float() + self.own_bias(index)
+        bias = self.text_bias(texts).float() + self.own_bias(index) + (self.trend(index) @ self.pull).unsqueeze(-1)
         told = F.pad(self.project(texts).float() + self.tags(tags), (0, self.behind_text))
         return torch.cat([told + F.pad(self.own(index), (self.before_own, 0)), bias], dim=-1)
 
@@ -129,6 +134,7 @@ class UserTower(nn.Module):
         entries: torch.Tensor,
         last: torch.Tensor,
         query_ages: torch.Tensor,
+        drift: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """User vectors at Q moments of each history.
 
@@ -139,6 +145,7 @@ class UserTower(nn.Module):
             last: int64[B, Q] place of the latest event that moment q knows, within the last ``context`` ones.
             query_ages: float32[B, Q] age of the moment on the scale of ``ages``; where every event asks for the one
                 after it (``at_events``), the moment is that of its latest event, whatever stands here.
+            drift: float32[B, Q, H] how much above its vector's bias each item's was at each moment; None is nothing.
 
         Returns:
             float32[B, Q, D], and float32[B, Q, H] what the items of the history score above their
@@ -155,7 +162,7 @@ class UserTower(nn.Module):
         said = self.say(states).float() * self.voice
         scale = torch.exp(said[..., -1:].clamp(-4, 4))
         users = torch.cat([copied + said[..., :-1], scale], dim=-1)
-        return users, self.repeats(states, vectors, ages, entries, last, query_ages, users)
+        return users, self.repeats(states, vectors, ages, entries, last, query_ages, users, drift)
 
     def _attend(
         self, vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor, last: torch.Tensor

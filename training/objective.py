@@ -73,8 +73,12 @@ class Objective(nn.Module):
         history = vectors[batch["history"].clamp(min=0)] * mask.unsqueeze(-1)
         asked = batch["last"] >= 0
         last = torch.where(asked, batch["last"], mask.shape[1] - 1)  # no query: any place
-        users, again = self.recommender.users(history, batch["ages"], batch["history"], last, batch["query_ages"])
-        users, again = users[asked], again[asked]
+        drift = batch["trend"] @ self.recommender.items.pull  # [moments, candidates]
+        moments, told = batch["moment"], None
+        if len(drift):
+            told = drift[moments.unsqueeze(-1), batch["history"].clamp(min=0).unsqueeze(1)]
+        users, again = self.recommender.users(history, batch["ages"], batch["history"], last, batch["query_ages"], told)
+        users, again, moments = users[asked], again[asked], moments[asked]
         known = torch.arange(mask.shape[1], device=mask.device) <= last[asked].unsqueeze(-1)
         history = batch["history"].unsqueeze(1).expand(*asked.shape, -1)[asked]
         found = {
@@ -82,6 +86,8 @@ class Objective(nn.Module):
                 users,
                 vectors,
                 again,
+                drift,
+                moments,
                 history.clamp(min=0),
                 known & (history >= 0),
                 batch["log_weight"],
@@ -92,7 +98,9 @@ class Objective(nn.Module):
             )
         }
         labels = {name: batch[name][asked] for name in ("targets", "paid", "shown", "clicked", "bought", "weight")}
-        found |= self._of_pairs(users, vectors, again, history, index, labels)
+        shown = batch["shown"][asked].clamp(min=0)
+        scores = users[:, -1:] * drift[moments.unsqueeze(-1), shown] if len(drift) else 0.0
+        found |= self._of_pairs(users, vectors, again, history, index, labels, scores)
         if "variety" in self.tasks:
             found["variety"] = heads.variety_loss(self.recommender.heads.accepted(users), batch["variety"][asked])
         if "relevance" in self.tasks:
@@ -101,8 +109,12 @@ class Objective(nn.Module):
         whole, weights = self.balance(losses, (users, vectors, again))
         return torch.cat([whole.reshape(1), losses.detach(), weights])
 
-    def _of_pairs(self, users, vectors, again, history, index, labels) -> dict[str, torch.Tensor]:
-        """Losses of what is said of pairs, for N queries with K targets and E items shown."""
+    def _of_pairs(self, users, vectors, again, history, index, labels, moved) -> dict[str, torch.Tensor]:
+        """Losses of what is said of pairs, for N queries with K targets and E items shown.
+
+        Args:
+            moved: float32[N, E], what the moment adds to the relevance of what was shown.
+        """
         model = self.recommender.heads
         of_users = model.of_users(users)
         found = {}
@@ -110,7 +122,7 @@ class Objective(nn.Module):
             shown = labels["shown"].clamp(min=0)
             items = model.of_items(vectors[shown], index[shown])
             same = (labels["shown"].unsqueeze(-1) == history.unsqueeze(1)).to(again.dtype)
-            scores = (users.unsqueeze(1) * vectors[shown]).sum(-1) + (same @ again.unsqueeze(-1)).squeeze(-1)
+            scores = (users.unsqueeze(1) * vectors[shown]).sum(-1) + (same @ again.unsqueeze(-1)).squeeze(-1) + moved
             click, purchase = (
                 heads.logits(user.unsqueeze(1), item, scores)
                 for user, item in zip(of_users[:2], items[:2], strict=True)

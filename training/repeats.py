@@ -21,15 +21,16 @@ class Repeats(nn.Module):
         self.hidden = hidden
         if hidden:
             self.told = nn.Linear(len(HALF_LIVES) + TIMES, hidden)
-            self.user, self.item = nn.Linear(width, hidden, bias=False), nn.Linear(dim, hidden, bias=False)
+            self.user, self.item = nn.Linear(width, hidden, bias=False), nn.Linear(dim - 1, hidden, bias=False)
             self.norm, self.out = nn.LayerNorm(hidden), nn.Linear(hidden, 1)
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
-        # starts as the logarithm of counts that halve in one to four months, above what popularity alone says, and
-        # without what the vectors say, for they blur an item with its like
+        # where groceries are bought again, starts as the logarithm of counts that halve in one to four months, above
+        # what popularity alone says, and without what the vectors say, for they blur an item with its like
         self.counted = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 0.5, 0.5, 0.0]))
-        self.base = nn.Parameter(torch.tensor([10.0]))
-        self.alike = nn.Parameter(torch.tensor([0.0]))  # share of the inner product that counts for a repeat
+        self.base = nn.Parameter(torch.tensor([10.0 if hidden else 0.0]))
+        # share of the inner product that counts for a repeat; where hardly anything is bought again, all of it
+        self.alike = nn.Parameter(torch.tensor([0.0 if hidden else 1.0]))
 
     def forward(
         self,
@@ -40,12 +41,13 @@ class Repeats(nn.Module):
         last: torch.Tensor,
         query_ages: torch.Tensor,
         users: torch.Tensor,
+        drift: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """float32[B, Q, H]: what is added at the latest known place of each item, 0 at all other places.
 
         Args:
             states: float32[B, Q, width], the user's at each moment; the others as ``UserTower.forward`` has them.
-            users: float32[B, Q, D], whose inner products with ``vectors`` the sum replaces.
+            users: float32[B, Q, D], whose inner products with ``vectors`` the sum replaces, ``drift`` included.
         """
         counts, times, span, following = _purchases(ages, entries)
         known = (entries >= 0)[:, None] & (following[:, None] > last.unsqueeze(-1))
@@ -53,6 +55,8 @@ class Repeats(nn.Module):
         since = (ages[:, None] - query_ages.unsqueeze(-1)).clamp(min=0)
         decayed = torch.log(counts[:, None] * decays(since) + 1e-3)
         product = users @ vectors.transpose(1, 2)
+        if drift is not None:
+            product = product + users[..., -1:] * drift
         bonus = decayed @ self.counted + self.base + (self.alike - 1) * product
         if self.hidden:
             bonus = bonus + self._judged(states, vectors, decayed, since, times, span)
@@ -65,7 +69,7 @@ class Repeats(nn.Module):
         waited = torch.log1p(since)
         told = [torch.log1p(times)[:, None].expand_as(since), several, waited, rhythm, (waited - rhythm) * several]
         features = torch.cat([decayed, torch.stack(told, dim=-1)], dim=-1)
-        hidden = self.told(features) + self.user(states)[:, :, None] + self.item(vectors)[:, None]
+        hidden = self.told(features) + self.user(states)[:, :, None] + self.item(vectors[..., :-1])[:, None]
         return self.out(F.gelu(self.norm(hidden))).squeeze(-1).float()
 
 

@@ -7,6 +7,7 @@ from training.exposures import left_out
 from training.metrics import distances
 from training.microbatch import Batches, pick, unseen
 from training.recipe import HELD_OUT_DAYS, Recipe
+from training.trends import Trends
 
 
 class Weeks(Batches):
@@ -21,6 +22,7 @@ class Weeks(Batches):
     def __init__(self, night: Night, recipe: Recipe):
         super().__init__(night, recipe)
         times = (night.histories.of(user)[1] for user in range(len(night.user_ids)))
+        self.trends = Trends(night, since(night, recipe))
         self.moments = [_moments(each, night.cut, since(night, recipe)) for each in times]
         self.users = np.flatnonzero([len(days) > 0 for days in self.moments])
         if not len(self.users):
@@ -35,6 +37,11 @@ class Weeks(Batches):
     def _rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
         users = rng.choice(self.users, self.recipe.users, replace=len(self.users) < self.recipe.users)
         return [self._user(int(user), rng) for user in users]
+
+    def _dated(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        midnights, moment = np.unique(batch.pop("midnight"), return_inverse=True)
+        trend = self.trends.at(batch["candidates"], midnights)
+        return {**batch, "moment": moment.reshape(batch["last"].shape), "trend": trend}
 
     def _user(self, user: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         recipe = self.recipe
@@ -51,6 +58,7 @@ class Weeks(Batches):
             "history": np.full(recipe.max_history, -1, np.int64),
             "ages": np.zeros(recipe.max_history, np.float32),
             "query_ages": np.zeros(recipe.queries, np.float32),
+            "midnight": np.full(recipe.queries, days[anchor]),
             "last": np.full(recipe.queries, -1, np.int64),
             "targets": np.full((recipe.queries, recipe.targets), -1, np.int64),
             "paid": np.full((recipe.queries, recipe.targets), np.nan, np.float32),
@@ -61,6 +69,7 @@ class Weeks(Batches):
         row["ages"][pad:] = days[anchor] - times[first : starts[anchor]]
         for place, moment in enumerate([anchor, *np.sort(chosen)]):
             row["query_ages"][place] = days[anchor] - days[moment]
+            row["midnight"][place] = days[moment]
             row["last"][place] = pad + starts[moment] - first - 1
             self._take(
                 row, place, user, slice(starts[moment], np.searchsorted(times, days[moment] + HELD_OUT_DAYS)), rng

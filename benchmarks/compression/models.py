@@ -61,7 +61,7 @@ def encoders(export: Path, backbone: str) -> tuple[TextEncoder, ItemTower, Heads
     (text_dim, text_width), (tags, _), (items, id_dim) = (
         held[f"{name}.weight"].shape for name in ("project", "tags", "own")
     )
-    head_dim, dim = state["heads"]["items.spend.weight"].shape
+    head_dim, dim = state["heads"]["items.spend.weight"].shape[0], state["heads"]["user_norm.weight"].shape[0]
     tower, heads = ItemTower(text_width, items - 1, tags - 1, dim, text_dim, id_dim), Heads(1, dim, items - 1, head_dim)
     tower.load_state_dict(held)
     of_items = {name: value for name, value in state["heads"].items() if not name.startswith(("users", "query"))}

@@ -9,11 +9,16 @@ from training import loss
 from training.loss import next_item_loss
 
 
+def undated(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """No drift, and the moments of the queries of these logits."""
+    return torch.zeros(0, logits.shape[1]), torch.zeros(len(logits), dtype=torch.long)
+
+
 def of_logits(logits: torch.Tensor, targets: torch.Tensor, log_weight: torch.Tensor | float = 0.0) -> float:
     """The loss of these logits: users are their rows, items the unit vectors."""
     nothing = torch.zeros(len(logits), 1)
     weight = torch.zeros(logits.shape[1]) + log_weight
-    told = (nothing, nothing.long(), nothing.bool(), weight, targets)
+    told = (nothing, *undated(logits), nothing.long(), nothing.bool(), weight, targets)
     return next_item_loss(logits, torch.eye(logits.shape[1]), *told).item()
 
 
@@ -33,14 +38,16 @@ def test_sampled_candidates_stand_for_those_left_out():
 def test_loss_and_gradients_are_those_of_the_plain_softmax(monkeypatch):
     monkeypatch.setattr(loss, "QUERIES_AT_ONCE", 3)  # seven queries in three blocks
     torch.manual_seed(0)
-    inputs = [torch.randn(7, 4), torch.randn(9, 4), torch.randn(7, 2)]
+    inputs = [torch.randn(7, 4), torch.randn(9, 4), torch.randn(7, 2), torch.randn(3, 9)]
     ours, plain = ([tensor.clone().requires_grad_() for tensor in inputs] for _ in range(2))
     places = torch.stack([torch.randperm(9)[:2] for _ in range(7)])
     log_weight, targets = torch.rand(9), torch.randint(9, (7, 3))
     targets[2], targets[4, 1:] = -1, -1
     seen = torch.rand(7, 2) < 0.7
-    found = next_item_loss(*ours, places, seen, log_weight, targets, explore=0.5)
-    logits = (plain[0] @ plain[1].T + log_weight).scatter_add(1, places, plain[2])
+    moments = torch.randint(3, (7,))
+    found = next_item_loss(*ours, moments, places, seen, log_weight, targets, explore=0.5)
+    drift = plain[0][:, -1:] * plain[3][moments]
+    logits = (plain[0] @ plain[1].T + log_weight + drift).scatter_add(1, places, plain[2])
     known = torch.zeros(7, 9, dtype=torch.bool)
     known[torch.arange(7)[:, None].expand(7, 2)[seen], places[seen]] = True
 
@@ -65,7 +72,8 @@ def test_only_the_best_scored_candidates_count_where_the_loss_has_a_focus():
     nothing = torch.zeros(1, 1)
 
     def focused(target: int, users: torch.Tensor = logits) -> torch.Tensor:
-        told = (torch.eye(3), nothing, nothing.long(), nothing.bool(), torch.zeros(3), torch.tensor([[target]]))
+        never = undated(logits)
+        told = (torch.eye(3), nothing, *never, nothing.long(), nothing.bool(), torch.zeros(3), torch.tensor([[target]]))
         return next_item_loss(users, *told, focus=2)
 
     assert focused(1).item() == pytest.approx(math.log(7 / 2), abs=1e-6)

@@ -1,0 +1,48 @@
+"""How much each item sells of late: counts that halve in two days, a week and a month, at any midnight."""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from training.data import Night
+from training.warm_start import PRIOR, popularity
+
+HALF_LIVES = (2.0, 7.0, 30.0)  # days: what is on offer now, the week, the season
+
+
+def trend(night: Night, until: float) -> np.ndarray:
+    """float32[known, 3]: logarithms of the counts before ``until``, above that of an item nobody bought."""
+    counts = np.stack([popularity(night, until, each)[: night.known] for each in HALF_LIVES], axis=-1)
+    return np.log1p(counts / PRIOR).astype(np.float32)
+
+
+class Trends:
+    """The same at the midnights from ``since`` on: a query knows what sold before it, and nothing of after.
+
+    Kept are the counts at ``since`` and what each later day adds to an item, so that a few items at a few midnights
+    cost little.
+    """
+
+    def __init__(self, night: Night, since: float):
+        self.since, self.known = since, night.known
+        self.start = np.stack([popularity(night, since, each)[: night.known] for each in HALF_LIVES], axis=-1)
+        later = night.histories.between(since, night.cut)
+        known = later.items < night.known
+        items, times = later.items[known], later.times[known]
+        days = np.floor(times - since).astype(np.int64)
+        self.length = int(np.ceil(night.cut - since))
+        shape = (night.known, max(self.length, 1))
+        left = days + 1 - (times - since)  # of the day on which it was bought
+        self.added = [csr_matrix((0.5 ** (left / each), (items, days)), shape) for each in HALF_LIVES]
+
+    def at(self, items: np.ndarray, midnights: np.ndarray) -> np.ndarray:
+        """float32[midnights, items, 3] as :func:`trend` has them, 0 of items that are not known."""
+        found = np.zeros((len(midnights), len(items), len(HALF_LIVES)), np.float32)
+        inside = np.flatnonzero(items < self.known)
+        days = midnights - self.since
+        for place, (half_life, added) in enumerate(zip(HALF_LIVES, self.added, strict=True)):
+            age = days[None, :] - np.arange(added.shape[1])[:, None] - 1
+            decay = np.where(age >= 0, 0.5 ** (np.maximum(age, 0) / half_life), 0.0)
+            counts = added[items[inside]] @ decay
+            counts += self.start[items[inside], place][:, None] * 0.5 ** (days / half_life)
+            found[:, inside, place] = np.log1p(counts.T / PRIOR)
+        return found
