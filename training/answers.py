@@ -76,21 +76,13 @@ def _undone(logits: np.ndarray, correction: Platt | None) -> np.ndarray:
 
 def _spend(served: Served, night: Night) -> dict[str, float]:
     """Of the lines of the held-out days that were paid for, by the basket."""
-    later = night.histories.between(night.cut, night.end)
-    before = night.histories.between(-np.inf, night.cut)
-    key, line = np.unique(np.stack([later.users, later.baskets, later.items]), axis=1, return_inverse=True)
-    paid = np.bincount(line.ravel(), np.nan_to_num(later.amounts))
-    kept = paid > 0
-    if not kept.any():
+    users, items, paid = night.histories.between(night.cut, night.end).purchases()
+    _, before, money = night.histories.between(-np.inf, night.cut).purchases()
+    if not len(paid) or not len(money):
         return {}
-    users, items, paid = key[0][kept], key[2][kept], paid[kept]
     expected = served.spend(night, users, items, night.cut)
-    known = before.amounts > 0
-    count, money = (
-        np.bincount(before.items[known], weights, minlength=len(night.item_ids))
-        for weights in (None, before.amounts[known])
-    )
-    usual = np.where(count > 0, money / np.maximum(count, 1), before.amounts[known].mean() if known.any() else 0.0)
+    count, sums = (np.bincount(before, each, minlength=len(night.item_ids)) for each in (None, money))
+    usual = np.where(count > 0, sums / np.maximum(count, 1), money.mean())
     return {
         "ratio": float(expected.sum() / paid.sum()),
         "mae": float(np.abs(expected - paid).mean()),

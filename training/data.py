@@ -48,6 +48,13 @@ class Histories:
         """The user of each event."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
+    def purchases(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Users, items and money above 0 of what was paid for, an item once a basket whatever its lines."""
+        paid = np.flatnonzero(self.amounts > 0)
+        keys = np.stack([self.users[paid], self.baskets[paid], self.items[paid]])
+        (users, _, items), line = np.unique(keys, axis=1, return_inverse=True)
+        return users, items, np.bincount(line.ravel(), self.amounts[paid])
+
     def of(self, user: int) -> tuple[np.ndarray, np.ndarray]:
         """One user's items and times."""
         rows = slice(self.offsets[user], self.offsets[user + 1])

@@ -58,9 +58,8 @@ def usual_spend(night: Night, until: float) -> np.ndarray:
 
     Of an item nobody paid for it is entry 0.
     """
-    histories = night.histories.between(-np.inf, until)
-    paid = histories.amounts > 0
-    money, items = np.log(histories.amounts[paid]), histories.items[paid]
+    _, items, money = night.histories.between(-np.inf, until).purchases()
+    money = np.log(money)
     overall = money.mean() if len(money) else 0.0
     sums, counts = (np.bincount(items, each, minlength=len(night.item_ids))[: night.known] for each in (money, None))
     return np.concatenate([[overall], (sums + SHRUNK * overall) / (counts + SHRUNK)]).astype(np.float32)
