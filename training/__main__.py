@@ -1,7 +1,8 @@
-"""Champion and judge:
+"""Champion, judge and cross-validation:
 
 python -m training champion                                            its version, or none
 python -m training judge --recipe R --day D --lake URI                 judge the run that training.finetune made
+python -m training validate --recipe R --day D --lake URI --folds N    train and judge R on each of the last N weeks
 """
 
 import argparse
@@ -17,18 +18,24 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("champion", help="print the champion's version, or none")
     judge = commands.add_parser("judge", help="compare the day's model with the champion and with popularity")
-    judge.add_argument("--recipe", required=True)
-    judge.add_argument("--day", required=True, type=date.fromisoformat)
-    judge.add_argument("--lake", required=True, help="path or URI of the lake")
+    validate = commands.add_parser("validate", help="train and judge a recipe on each of the last weeks up to the day")
+    for command in (judge, validate):
+        command.add_argument("--recipe", required=True)
+        command.add_argument("--day", required=True, type=date.fromisoformat)
+        command.add_argument("--lake", required=True, help="path or URI of the lake")
+    validate.add_argument("--folds", type=int, default=4, help="how many weeks")
+    validate.add_argument("--ranks", type=int, default=2, help="processes that train")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
         if chosen.command == "champion":
             version = tracking.champion(tracking.connect())
             print(version.version if version else "none")
-        else:
+        elif chosen.command == "judge":
             _judge(chosen.recipe, chosen.day, chosen.lake)
-    except (ValueError, ConnectionError) as error:
+        else:
+            _validate(chosen.recipe, chosen.day, chosen.lake, chosen.folds, chosen.ranks)
+    except (ValueError, ConnectionError, ChildProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -40,11 +47,31 @@ def _judge(name: str, day: date, lake: str) -> None:
     from training.recipes import recipe
 
     decision = judge(tracking.connect(), recipe(name), load(lake, day), lake)
-    for who, figures in decision.figures.items():
-        means = f"NDCG@10 {figures.means['ndcg_at_10']:.4f}  Recall@10 {figures.means['recall_at_10']:.4f}"
-        print(f"{who:13} {means}  {figures.users} users")
+    _tell(decision.figures)
     verb = "is champion now" if decision.promoted else "does not become champion"
     print(f"version {decision.candidate_version} {verb}: {decision.reason}")
+
+
+def _tell(contenders: dict) -> None:
+    for who, figures in contenders.items():
+        means = f"NDCG@10 {figures.means['ndcg_at_10']:.4f}  Recall@10 {figures.means['recall_at_10']:.4f}"
+        print(f"{who:13} {means}  {figures.users} users", flush=True)
+
+
+def _validate(name: str, day: date, lake: str, count: int, ranks: int) -> None:
+    from training.validate import record, spread, validate
+
+    client, folds = tracking.connect(), []
+    for fold in validate(name, day, lake, count, ranks):
+        folds.append(fold)
+        print(f"fold {len(folds)} of {count}, the week up to {fold.day}")
+        _tell(fold.figures)
+    over = spread(folds)
+    print(f"mean of {count} folds, with the standard deviation between them")
+    for who, means in over["mean"].items():
+        ndcg, recall = (f"{means[name]:.4f} ± {over['std'][who][name]:.4f}" for name in ("ndcg_at_10", "recall_at_10"))
+        print(f"{who:13} NDCG@10 {ndcg}  Recall@10 {recall}")
+    print(f"run {record(client, name, day, lake, folds)}")
 
 
 if __name__ == "__main__":

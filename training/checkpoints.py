@@ -1,6 +1,7 @@
 """Checkpoints of one stage of one recipe and day: resume after a kill, never continue something else.
 
-Folder: $NIGHT_CHECKPOINTS (default var/checkpoints) / recipe / day / stage, with one DeepSpeed folder a step,
+Folder: $NIGHT_CHECKPOINTS (default var/checkpoints) / recipe / day / stage (a fold of cross-validation has
+"day-of-night" in place of the day), with one DeepSpeed folder a step,
 DeepSpeed's own ``latest`` naming the newest whole one, and ``run.json`` saying what they belong to. On several hosts it
 must be shared.
 """
@@ -22,9 +23,9 @@ class Checkpoints:
     folder: Path
 
     @staticmethod
-    def of(recipe: str, day: date, stage: str) -> "Checkpoints":
+    def of(recipe: str, day: date, stage: str, night: date | None = None) -> "Checkpoints":
         root = Path(os.environ.get("NIGHT_CHECKPOINTS", "var/checkpoints"))
-        return Checkpoints(root / recipe / day.isoformat() / stage)
+        return Checkpoints(root / recipe / (f"{day}-of-{night}" if night else str(day)) / stage)
 
     @property
     def model(self) -> Path:

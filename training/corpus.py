@@ -36,8 +36,10 @@ class Corpus:
         return digest.hexdigest()
 
 
-def load_corpus(lake: str, day: date) -> tuple[Corpus, Corpus]:
-    """What there is to train on, and what is held out, of the texts known before the held-out days.
+def load_corpus(lake: str, day: date, night: date | None = None) -> tuple[Corpus, Corpus]:
+    """What there is to train on, and what is held out, of the texts known before the held-out days of ``day``.
+
+    Texts are those of the night ``night``, or of ``day``.
 
     An item's title and all that tells about it are on the same side. A text that stands on both sides, as the name of a
     category does, is trained on and not held out.
@@ -46,14 +48,14 @@ def load_corpus(lake: str, day: date) -> tuple[Corpus, Corpus]:
         ValueError: the table, the night, a column or the training part is missing.
     """
     delta = open_table(lake, TABLE)
-    rows = read_night(delta, TABLE, day, COLUMNS)
+    rows = read_night(delta, TABLE, night or day, COLUMNS)
     cut = day + timedelta(days=1 - HELD_OUT_DAYS)
     known = [row for row in rows.to_pylist() if row["since"] < cut]
     sides: tuple[list, list] = ([], [])
     for row in known:
         sides[_held_out(row["about"] or row["text"])].append((row["text"], row["about"]))
     if not sides[0]:
-        raise ValueError(f"{TABLE} has no text known before {cut} for the night {day}; nothing to train on")
+        raise ValueError(f"{TABLE} has no text known before {cut} for the night {night or day}; nothing to train on")
     trained = _corpus(sides[0], set(), delta.version())
     return trained, _corpus(sides[1], set(trained.texts), delta.version())
 

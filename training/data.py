@@ -11,12 +11,11 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
 from schemas.catalogue import tag_names
 from training import exposures, queries
 from training.exposures import Exposures
-from training.lake import open_table, read_night, table_uri
+from training.lake import open_table, read_night
 from training.queries import Queries
 from training.recipe import HELD_OUT_DAYS
 
@@ -130,22 +129,31 @@ class Night:
         return digest.hexdigest()
 
 
-def load(lake: str, day: date) -> Night:
+def load(lake: str, day: date, night: date | None = None) -> Night:
     """Read the night ``day`` from the lake at ``lake`` (a path or a URI that deltalake knows).
 
+    With ``night``, a later one, it is read from that night's tables: what was bought, shown and written after ``day``
+    is left out, and so are users who came after it; the catalogue is that of ``night``.
+
     Raises:
-        ValueError: a table, a night of it, a column or an item's text is missing, or nobody bought before the cut.
+        ValueError: a table, a night of it, a column or an item's text is missing, nobody bought before the cut, or
+            ``night`` is before ``day``.
     """
+    night = night or day
+    if night < day:
+        raise ValueError(f"the night {night} can't know the day {day}, which is after it")
     names = ("behaviour.histories", "catalogue.items")
     deltas = {name: open_table(lake, name) for name in names}
-    histories = read_night(deltas[names[0]], names[0], day, ["user_id", *EVENT]).sort_by("user_id")
-    items = read_night(deltas[names[1]], names[1], day, ["item_id", "text", "brand", "category_path"])
-    cut = float((day - date(1970, 1, 1)).days + 1 - HELD_OUT_DAYS)
-    ids, known, events = _number(histories, items, cut)
+    histories = read_night(deltas[names[0]], names[0], night, ["user_id", *EVENT]).sort_by("user_id")
+    items = read_night(deltas[names[1]], names[1], night, ["item_id", "text", "brand", "category_path"])
+    end = float((day - date(1970, 1, 1)).days + 1)
+    if day < night:
+        histories = _before(histories, end)
+    ids, known, events = _number(histories, items, end - HELD_OUT_DAYS)
     texts, text_of = _distinct(items, ids)
     user_ids = histories["user_id"].to_pylist()
     shown, shown_version = exposures.read(lake, day, user_ids, ids)
-    asked, asked_version = queries.read(lake, day, ids)
+    asked, asked_version = queries.read(lake, day, ids, night)
     place = {text: number for number, text in enumerate(texts)}
     positions = np.array([place.setdefault(text, len(place)) for text, _ in asked], np.int64)
     pairs = Queries(positions, np.array([item for _, item in asked], np.int64))
@@ -156,26 +164,31 @@ def load(lake: str, day: date) -> Night:
     return Night(day, user_ids, ids, known, list(place), text_of, *described, events, shown, pairs, versions)
 
 
-def attributes(lake: str, day: date, users: list[str]) -> dict[str, np.ndarray]:
-    """What the shop knows of its users beside events: name -> str[users], empty where unknown.
+def _days(histories: pa.Table) -> np.ndarray:
+    """float64[events]: when each happened."""
+    times = histories["times"].combine_chunks().flatten().cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    return times.to_numpy() / MICROSECONDS_A_DAY
 
-    Of ``profiles.users`` only this is the same before and after the cut; none where the lake has no such table.
-    """
-    if not DeltaTable.is_deltatable(table_uri(lake, "profiles.users")):
-        return {}
-    rows = read_night(open_table(lake, "profiles.users"), "profiles.users", day, ["user_id", "attributes"])
-    told = zip(rows["user_id"].to_pylist(), rows["attributes"].to_pylist(), strict=True)
-    known = {user: dict(pairs or ()) for user, pairs in told}
-    names = sorted({name for each in known.values() for name in each})
-    return {name: np.array([known.get(user, {}).get(name) or "" for user in users]) for name in names}
+
+def _before(histories: pa.Table, end: float) -> pa.Table:
+    """Events of before the midnight ``end``, and the users who have any."""
+    kept = _days(histories) < end
+    lengths = pc.list_value_length(histories["times"].combine_chunks()).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(kept)])[np.concatenate([[0], np.cumsum(lengths)])]
+    lists = {
+        name: pa.LargeListArray.from_arrays(
+            pa.array(offsets), histories[name].combine_chunks().flatten().filter(pa.array(kept))
+        )
+        for name in EVENT
+    }
+    return pa.table({"user_id": histories["user_id"], **lists}).filter(pa.array(np.diff(offsets) > 0))
 
 
 def _number(histories: pa.Table, items: pa.Table, cut: float) -> tuple[list[str], int, Histories]:
     """Number the items, those bought before the cut first, and write the histories in these numbers."""
     lists = histories["item_ids"].combine_chunks()
     names = lists.flatten()
-    times = histories["times"].combine_chunks().flatten().cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    days = times.to_numpy() / MICROSECONDS_A_DAY
+    days = _days(histories)
     catalogue = pc.unique(items["item_id"]).to_numpy(zero_copy_only=False).astype(str)
     bought = np.unique(names.filter(pa.array(days < cut)).to_numpy(zero_copy_only=False).astype(str))
     known = np.intersect1d(bought, catalogue)

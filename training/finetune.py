@@ -18,6 +18,7 @@ from training import backbone, tracking
 from training.batches import batches
 from training.calibrate import corrections
 from training.checkpoints import Checkpoints
+from training.compress import compressed
 from training.consolidate import consolidate, restore
 from training.data import Night, load
 from training.engine import parameter_groups, start_engine
@@ -92,30 +93,30 @@ def untrained(recipe: Recipe, night: Night, folder: str) -> Recommender:
     return Recommender(backbone.load_backbone(folder), night.known, len(night.tag_names), recipe)
 
 
-def language_model(recipe: Recipe, day: date) -> str:
-    """The folder that fine-tuning starts from: what pre-training left, or the recipe's backbone.
+def language_model(recipe: Recipe, day: date, night: date | None) -> str:
+    """The folder that fine-tuning starts from: what pre-training (of the fold) left, or the recipe's backbone.
 
     Raises:
         ValueError: if the recipe wants pre-training, and the night has none.
     """
     if not recipe.pretraining:
         return recipe.backbone_folder
-    folder = Checkpoints.of(recipe.name, day, "pretrain").model
+    folder = Checkpoints.of(recipe.name, day, "pretrain", night).model
     if not (folder / "model.safetensors").exists():
         raise ValueError(f"{folder} holds no pre-trained model for {day}; run training.pretrain with this recipe first")
     return str(folder)
 
 
 class Finetune(Run):
-    """A night's fine-tuning."""
+    """A night's fine-tuning, or that of one of its folds: read from the tables of ``night``, but known on ``day``."""
 
     stage = "finetune"
     losses = ("loss",)
 
-    def __init__(self, recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints):
-        whole = load(lake, day)
+    def __init__(self, recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints, night: date | None):
+        whole, self.of_fold = load(lake, day, night), night is not None
         self.recipe, self.night = recipe, whole.training()
-        self.folder = language_model(recipe, day)
+        self.folder = language_model(recipe, day, night)
         identity = {
             **recipe.parameters(),
             "data": whole.fingerprint(),
@@ -129,7 +130,7 @@ class Finetune(Run):
             self._start,
             checkpoints,
             identity,
-            {"day": str(day), "recipe": recipe.name, "lake": lake, **versions},
+            {**tracking.day_tags(day, night), "recipe": recipe.name, "lake": lake, **versions},
             steps=self.batches.steps,
             shards=recipe.shards,
             every=recipe.checkpoint_every,
@@ -172,6 +173,8 @@ class Finetune(Run):
             if not self.recipe.id_lr:
                 remember(model, self.recipe, self.night, self.night.cut)
                 consolidate(model, folder / "model.safetensors")
+            if self.recipe.int8:
+                model.texts = compressed(model.texts)
             export(
                 model,
                 self.tokenizer,
@@ -181,17 +184,18 @@ class Finetune(Run):
                 tasks=tasks,
                 corrections=corrected,
             )
-            self.client.log_artifacts(self.run_id, str(folder))
             self.draw_curves()
-            version = tracking.register(self.client, self.run_id)
+            if not self.of_fold:  # nobody serves a fold's model: it stays with its checkpoints
+                self.client.log_artifacts(self.run_id, str(folder))
+                version = tracking.register(self.client, self.run_id).version
+                log.info("run %s is version %s of %s", self.run_id, version, tracking.MODEL)
             self.client.set_terminated(self.run_id)
             self.checkpoints.write_card(finished=True)
-            log.info("run %s is version %s of %s", self.run_id, version.version, tracking.MODEL)
 
 
-def finetune(recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints) -> None:
-    """The whole stage."""
-    run = Finetune(recipe, day, lake, checkpoints)
+def finetune(recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints, night: date | None) -> None:
+    """The whole stage; of a fold of ``night``, where that is given."""
+    run = Finetune(recipe, day, lake, checkpoints, night)
     run.train()
     run.finish()
 

@@ -1,11 +1,14 @@
 """The held-out days as the judge sees them: who bought what, and how well lists made before the cut foresaw it."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
+from deltalake import DeltaTable
 
 from schemas.profiles import NEW, OCCASIONAL, RECENT, SEGMENTS
 from training.data import Night
+from training.lake import open_table, read_night, table_uri
 from training.metrics import CUTOFFS, Relevant, accuracy, coverage, intervals, variety
 
 GROUPED = ("age", "income")  # attributes of people that models are compared by, where the shop knows them
@@ -30,6 +33,20 @@ class Figures:
     means: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     groups: dict[str, dict]
+
+
+def attributes(lake: str, day: date, users: list[str]) -> dict[str, np.ndarray]:
+    """What the shop knows of its users beside events: name -> str[users], empty where unknown.
+
+    Of ``profiles.users`` only this is the same before and after the cut; none where the lake has no such table.
+    """
+    if not DeltaTable.is_deltatable(table_uri(lake, "profiles.users")):
+        return {}
+    rows = read_night(open_table(lake, "profiles.users"), "profiles.users", day, ["user_id", "attributes"])
+    told = zip(rows["user_id"].to_pylist(), rows["attributes"].to_pylist(), strict=True)
+    known = {user: dict(pairs or ()) for user, pairs in told}
+    names = sorted({name for each in known.values() for name in each})
+    return {name: np.array([known.get(user, {}).get(name) or "" for user in users]) for name in names}
 
 
 class HeldOut:

@@ -17,13 +17,13 @@ from training import tracking
 from training.answers import Answers
 from training.baselines import most_popular, top_frequency
 from training.card import facts, model_card
-from training.data import Night, attributes
+from training.data import Night
 from training.export import FORMAT
-from training.held_out import GATE, GROUP_METRICS, Figures, HeldOut
+from training.held_out import GATE, GROUP_METRICS, Figures, HeldOut, attributes
 from training.metrics import CUTOFFS, intervals
 from training.plots import by_group, reliability_plot
 from training.recipe import Recipe
-from training.served import Exported
+from training.served import Exported, Served
 
 log = logging.getLogger("training.judge")
 
@@ -85,11 +85,9 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
         reign = None
     candidate = exported(run.info.run_id)
     served = candidate.serve(night)
-    tops = {
-        "candidate": served.tops(night, users, TOP),
-        "popularity": most_popular(night, users, TOP),
-        "top_frequency": top_frequency(night, users, TOP),
-    } | ({"champion": reign.serve(night).tops(night, users, TOP)} if reign else {})
+    tops = contenders(served, night, users)
+    if reign:
+        tops["champion"] = reign.serve(night).tops(night, users, TOP)
     figures = {name: held_out.figures(lists) for name, lists in tops.items()}
     if champion and not challenged:
         promoted, reason = False, "it is the champion already"
@@ -103,7 +101,7 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
         str(version.version),
         reigning,
         figures,
-        _ahead(held_out, tops),
+        ahead(held_out, tops),
     )
     answers = Answers.of(served, candidate.manifest, night)
     record(client, run, decision, answers, model_card(recipe.parameters(), facts(night), decision, answers))
@@ -112,7 +110,17 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
     return decision
 
 
-def _ahead(held_out: HeldOut, tops: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+def contenders(candidate: Served, night: Night, users: np.ndarray) -> dict[str, np.ndarray]:
+    """int64[users, 20] lists of the candidate, popularity and top_frequency, by what was known at the cut."""
+    return {
+        "candidate": candidate.tops(night, users, TOP),
+        "popularity": most_popular(night, users, TOP),
+        "top_frequency": top_frequency(night, users, TOP),
+    }
+
+
+def ahead(held_out: HeldOut, tops: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """95 % paired intervals of the candidate's NDCG@10 less that of each other contender."""
     values = {name: held_out.values(lists)[GATE] for name, lists in tops.items()}
     others = [name for name in values if name != "candidate"]
     lower, upper = intervals(np.stack([values["candidate"] - values[name] for name in others], axis=1))

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch.nn import functional as F
 
-from training import backbone
+from training import backbone, tracking
 from training.checkpoints import Checkpoints
 from training.consolidate import consolidate
 from training.corpus import TABLE, Corpus, load_corpus
@@ -37,9 +37,9 @@ class Pretrain(Run):
     stage = "pretrain"
     losses = ("loss", "token_loss", "pair_loss", "pairs_right")
 
-    def __init__(self, recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints):
+    def __init__(self, recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints, night: date | None):
         self.recipe, self.plan, self.folder = recipe, recipe.pretraining, recipe.backbone_folder
-        corpus, held_out = load_corpus(lake, day)
+        corpus, held_out = load_corpus(lake, day, night)
         identity = {
             **recipe.parameters(),
             "data": corpus.fingerprint(),
@@ -55,7 +55,12 @@ class Pretrain(Run):
             self._start,
             checkpoints,
             identity,
-            {"day": str(day), "recipe": recipe.name, "lake": lake, f"delta_version.{TABLE}": str(corpus.version)},
+            {
+                **tracking.day_tags(day, night),
+                "recipe": recipe.name,
+                "lake": lake,
+                f"delta_version.{TABLE}": str(corpus.version),
+            },
             steps=self.plan.steps,
             shards=self.plan.shards,
             every=self.plan.evaluate_every,
@@ -136,12 +141,12 @@ def _fixed(texts: Texts) -> list[dict[str, np.ndarray]]:
     return batches
 
 
-def pretrain(recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints) -> None:
-    """The whole stage, where the recipe has it."""
+def pretrain(recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints, night: date | None) -> None:
+    """The whole stage, where the recipe has it; of a fold of ``night``, where that is given."""
     if not recipe.pretraining:
         log.info("recipe %s has no pre-training", recipe.name)
         return
-    run = Pretrain(recipe, day, lake, checkpoints)
+    run = Pretrain(recipe, day, lake, checkpoints, night)
     run.train()
     run.finish()
 

@@ -23,17 +23,18 @@ class Queries:
     items: np.ndarray
 
 
-def read(lake: str, day: date, items: list[str]) -> tuple[list[tuple[str, int]], int | None]:
+def read(lake: str, day: date, items: list[str], night: date | None = None) -> tuple[list[tuple[str, int]], int | None]:
     """At most MOST pairs of a text and an item's position, known before the held-out days, and the Delta version.
 
-    The same ones every night as far as they are still there. None where the lake has no such table.
+    The same ones every night as far as they are still there. None where the lake has no such table. Texts are those of
+    the night ``night``, or of ``day``.
     """
     if not DeltaTable.is_deltatable(table_uri(lake, TABLE)):
         return [], None
     delta = open_table(lake, TABLE)
     place = {item: number for number, item in enumerate(items)}
     cut = day + timedelta(days=1 - HELD_OUT_DAYS)
-    rows = read_night(delta, TABLE, day, ["text_id", "kind", "text", "item_id", "since"]).to_pylist()
+    rows = read_night(delta, TABLE, night or day, ["text_id", "kind", "text", "item_id", "since"]).to_pylist()
     told = [row for row in rows if row["kind"] in KINDS and row["since"] < cut and row["item_id"] in place]
     told.sort(key=lambda row: (zlib.crc32(row["text_id"].encode()), row["text_id"]))
     return [(row["text"], place[row["item_id"]]) for row in told[:MOST]], delta.version()

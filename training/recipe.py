@@ -57,6 +57,8 @@ class Recipe:
         pretraining: of the backbone on the shop's text; None goes without.
         lora_rank: of the adapters (LoRA: Hu et al. 2022) that learn in place of the weights of all that would; 0 is
             without.
+        offload: keep the optimizer's states in the host's memory, where the device's is short.
+        int8: export the language model with 8-bit weights: a quarter of the size.
         recompute: gradient checkpointing: the backbone's activations are computed again for the backward pass.
         max_tokens: longest item text, in tokens.
         dim: width of item and user vectors, with the items' bias.
@@ -105,6 +107,8 @@ class Recipe:
     pretraining: Pretraining | None = None
     lora_rank: int = 0
     recompute: bool = False
+    offload: bool = False
+    int8: bool = False
     max_tokens: int = 32
     dim: int = 193
     text_dim: int = 64
@@ -173,6 +177,9 @@ class Recipe:
         if shards % ranks:
             raise ValueError(f"recipe {self.name} has {shards} micro-batches a step, which {ranks} ranks can't share")
         config = json.loads(_configuration(self.hardware).read_text())
+        if self.offload:
+            config["zero_optimization"]["offload_optimizer"] = {"device": "cpu"}
+            config["zero_force_ds_cpu_optimizer"] = False  # torch's AdamW, which needs no compiler, works there too
         return {**config, "train_micro_batch_size_per_gpu": size, "gradient_accumulation_steps": shards // ranks}
 
     def parameters(self) -> dict:

@@ -153,16 +153,18 @@ class Run(ABC):
             self.checkpoints.prune()
 
 
-def launched(stage: str, work: Callable[[Recipe, date, str, Checkpoints], None]) -> None:
+def launched(stage: str, work: Callable[[Recipe, date, str, Checkpoints, date | None], None]) -> None:
     """What every rank of a stage does: read the command line, work, and end so that the launcher hears of a failure.
 
     Args:
-        work: recipe, day, lake and where checkpoints go; not called for what is finished.
+        work: recipe, day, lake, where checkpoints go, and for a fold of cross-validation the night whose tables are
+            read; not called for what is finished.
     """
     parser = argparse.ArgumentParser(prog=f"training.{stage}")
     parser.add_argument("--recipe", required=True, help="a name of training/recipes.py, or a JSON file")
     parser.add_argument("--day", required=True, type=date.fromisoformat)
     parser.add_argument("--lake", required=True, help="path or URI of the lake")
+    parser.add_argument("--night", type=date.fromisoformat, help="train a fold: on this night's tables, up to the day")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     keep_memory()
@@ -171,11 +173,11 @@ def launched(stage: str, work: Callable[[Recipe, date, str, Checkpoints], None])
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
         deepspeed.init_distributed()
-        checkpoints = Checkpoints.of(chosen.name, arguments.day, stage)
+        checkpoints = Checkpoints.of(chosen.name, arguments.day, stage, arguments.night)
         if _finished(checkpoints):
             log.info("%s of %s is done already (%s)", stage, arguments.day, checkpoints.folder)
         else:
-            work(chosen, arguments.day, arguments.lake, checkpoints)
+            work(chosen, arguments.day, arguments.lake, checkpoints, arguments.night)
         dist.barrier()
         dist.destroy_process_group()  # left to the interpreter's end, its threads can abort the process
     except (ValueError, ConnectionError, FloatingPointError) as error:

@@ -56,13 +56,16 @@ def start(client: MlflowClient, stage: str, run_id: str | None, tags: dict[str, 
     The stages of a recipe and day hang under one run of their own, so that the night reads as one.
 
     Args:
-        tags: with ``day`` and ``recipe``.
+        tags: with ``day`` and ``recipe``; and with ``fold``, the fold's last day, where it's cross-validation that
+            trains: the tag ``stage`` says so too, and what asks for the night's own runs doesn't find this one.
     """
     if run_id:
         client.update_run(run_id, status="RUNNING")
         return run_id
+    stage = f"fold.{stage}" if "fold" in tags else stage
+    name = f"{stage} {tags['recipe']} {tags.get('fold', tags['day'])}"
     tags = {**tags, "stage": stage, MLFLOW_PARENT_RUN_ID: _night(client, tags)}
-    run = client.create_run(experiment(client), tags=tags, run_name=f"{stage} {tags['recipe']} {tags['day']}")
+    run = client.create_run(experiment(client), tags=tags, run_name=name)
     for key, value in params.items():
         client.log_param(run.info.run_id, key, value)
     return run.info.run_id
@@ -79,6 +82,11 @@ def _night(client: MlflowClient, tags: dict[str, str]) -> str:
     run = client.create_run(experiment(client), tags={**shared, "stage": "night"}, run_name=name)
     client.set_terminated(run.info.run_id)  # it has no work of its own
     return run.info.run_id
+
+
+def day_tags(day: date, night: date | None) -> dict[str, str]:
+    """Whose night a stage belongs to, and which of the night's folds it is: ``night`` is None outside of folds."""
+    return {"day": str(night), "fold": str(day)} if night else {"day": str(day)}
 
 
 def trained_run(client: MlflowClient, recipe: str, day: date) -> Run | None:
@@ -125,6 +133,7 @@ __all__ = [
     "Metric",
     "champion",
     "connect",
+    "day_tags",
     "experiment",
     "has_run",
     "register",

@@ -17,8 +17,18 @@ PEERS = Path(__file__).parents[2] / "var/peers"  # their environment
 Contender = Callable[[Split], Lists]
 
 
-def neighbours(half_lives: tuple[float, ...]) -> dict[str, Contender]:
-    """Popularity, each user's most taken with each of these half-lives in days, and the neighbourhoods."""
+def neighbours(half_lives: tuple[float, ...], of_late: tuple[float, ...] = ()) -> dict[str, Contender]:
+    """Popularity, each user's most taken with each of these half-lives in days, and the neighbourhoods.
+
+    Args:
+        of_late: half-lives in days of further popularities.
+    """
+    popular = {
+        f"popularity {half_life:g} d": lambda split, half_life=half_life: tops(
+            peers.popularity(split, half_life), split
+        )
+        for half_life in of_late
+    }
     own = {
         "top-frequency" + ("" if half_life == np.inf else f" {half_life:g} d"): (
             lambda split, half_life=half_life: tops(peers.top_frequency(split, half_life), split)
@@ -27,6 +37,7 @@ def neighbours(half_lives: tuple[float, ...]) -> dict[str, Contender]:
     }
     return {
         "popularity": lambda split: tops(peers.popularity(split), split),
+        **popular,
         **own,
         "item-kNN": lambda split: tops(peers.item_knn(split), split),
         "TIFU-KNN": lambda split: tops(peers.tifu_knn(split), split),

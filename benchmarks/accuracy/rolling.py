@@ -17,6 +17,7 @@ from training.metrics import accuracy
 from training.recipes import recipe
 
 HALF_LIVES = (np.inf, 60.0)  # of top-frequency
+OF_LATE = (7.0,)  # of popularity: offers change by the week
 QUICK_STEPS, QUICK_SECONDS = 4, 20
 DRAWS = 2000  # bootstrap samples
 OURS = "ours"
@@ -36,7 +37,7 @@ def compare(data: Journey, lake: Path, quick: bool) -> tuple[dict, dict]:
             split, work = data.week(day), Path(folder) / day.isoformat()
             made = {OURS: measured(f"{OURS}, {day}", _ours(data, lake, day, work, quick), split)}
             spent = QUICK_SECONDS if quick else made[OURS][1]["seconds"]
-            for name, contender in (neighbours(HALF_LIVES) | published(work, spent)).items():
+            for name, contender in (neighbours(HALF_LIVES, OF_LATE) | published(work, spent)).items():
                 made[name] = measured(f"{name}, {day}", contender, split)
             for name, (lists, cost) in made.items():
                 costs.setdefault(name, []).append(cost)

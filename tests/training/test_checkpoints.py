@@ -11,6 +11,8 @@ from training.checkpoints import Checkpoints
 def test_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("NIGHT_CHECKPOINTS", str(tmp_path))
     assert Checkpoints.of("cpu", date(2024, 3, 31), "finetune").folder == tmp_path / "cpu/2024-03-31/finetune"
+    of_fold = Checkpoints.of("cpu", date(2024, 3, 24), "finetune", date(2024, 3, 31))
+    assert of_fold.folder == tmp_path / "cpu/2024-03-24-of-2024-03-31/finetune"
 
 
 def test_another_recipes_checkpoint_is_refused(tmp_path: Path):

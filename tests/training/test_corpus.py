@@ -36,6 +36,13 @@ def test_pairs_and_texts_known_before_the_held_out_days(tmp_path: Path):
     assert (held_out.texts, held_out.pairs.shape) == ([], (0, 2))
 
 
+def test_a_fold_reads_the_texts_of_its_night_that_were_known_before_its_own_held_out_days(tmp_path: Path):
+    week = timedelta(days=7)
+    write_texts(tmp_path, [("title", f"milk {age}", None, CUT - timedelta(days=age)) for age in (1, 7, 8)])
+    corpus, _ = load_corpus(str(tmp_path), DAY - week, DAY)
+    assert corpus.texts == ["milk 8"]
+
+
 def test_a_subject_is_on_one_side_with_all_that_is_said_of_it(tmp_path: Path):
     titles = [f"item {number}" for number in range(200)]
     rows = [("title", title, None, CUT - timedelta(days=1)) for title in titles]

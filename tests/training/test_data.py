@@ -61,6 +61,44 @@ def test_the_fingerprint_is_of_what_training_sees(tmp_path: Path):
     assert marks[0] != marks[2]
 
 
+def test_a_fold_knows_nothing_of_what_came_after_it(tmp_path: Path):
+    """Read from the tables of DAY, a week before."""
+    week = timedelta(days=7)
+    write_histories(tmp_path, {"t": [("c", 9)], "u": [("a", 30), ("b", 9), ("b", 8), ("c", 7)], "v": [("a", 6)]})
+    write_items(tmp_path, {"a": "milk", "b": "bread", "c": "tea"})
+    days = [DAY - timedelta(days=age) for age in (20, 7, 6)]
+    write_exposures(tmp_path, [("u", "a", day, True, 1.0) for day in days] + [("v", "a", days[0], True, 1.0)])
+    whole, fold = load(str(tmp_path), DAY), load(str(tmp_path), DAY - week, DAY)
+    assert (fold.day, fold.end, fold.cut) == (DAY - week, END - 7, END - 14)
+    assert (whole.user_ids, fold.user_ids) == (["t", "u", "v"], ["t", "u"])  # v came later
+    assert (whole.known, fold.known) == (3, 1)
+    assert fold.item_ids == ["a", "b", "c"]  # the catalogue is the night's
+    assert fold.histories.offsets.tolist() == [0, 1, 4]
+    assert fold.histories.items.tolist() == [2, 0, 1, 1]
+    assert fold.histories.times.tolist() == [END - age + 0.375 for age in (9, 30, 9, 8)]
+    assert fold.histories.amounts.tolist() == [1.0] * 4
+    assert fold.histories.baskets[[0, 2]].tolist() == [fold.histories.baskets[2]] * 2  # of the same age
+    assert (fold.exposures.users.tolist(), fold.exposures.days.tolist()) == ([1, 1], [END - 21, END - 8])
+    assert fold.versions == whole.versions
+
+
+def test_the_last_fold_is_the_night(lake: Path):
+    assert load(str(lake), DAY, DAY).fingerprint() == load(str(lake), DAY).fingerprint()
+
+
+@pytest.mark.parametrize("weeks", [3, 10])
+def test_a_fold_of_before_the_first_purchases(tmp_path: Path, weeks: int):
+    write_histories(tmp_path, {"u": [("a", 25)]})
+    write_items(tmp_path, {"a": "milk"})
+    with pytest.raises(ValueError, match=f"no event of a catalogue item before {HELD_OUT_DAYS} days ago"):
+        load(str(tmp_path), DAY - timedelta(days=7 * weeks), DAY)
+
+
+def test_a_fold_after_its_night(tmp_path: Path):
+    with pytest.raises(ValueError, match=f"the night {DAY} can't know the day 2024-04-01"):
+        load(str(tmp_path), date(2024, 4, 1), DAY)
+
+
 def test_missing_table(tmp_path: Path):
     with pytest.raises(ValueError, match=r"table behaviour\.histories is not in the lake"):
         load(str(tmp_path), DAY)

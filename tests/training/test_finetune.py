@@ -58,7 +58,7 @@ def test_shards_of_the_model_give_the_curve_of_whole_ones(tmp_path: Path, traine
 
 def test_adapters_learn_and_are_exported_within_the_backbone(tmp_path: Path, trained: Path, lake: Path, tiny):
     home = tmp_path / "home"
-    done = launch(home, lake, replace(tiny, tuned_layers=1, lora_rank=2, backbone_lr=1e-2, recompute=True))
+    done = launch(home, lake, replace(tiny, tuned_layers=1, lora_rank=2, backbone_lr=1e-2, recompute=True, int8=True))
     assert done.returncode == 0, done.stderr[-3000:]
     ours, theirs = (load_file(checkpoints(each) / "model/model.safetensors") for each in (home, trained))
     assert ours.keys() == theirs.keys()
@@ -66,6 +66,8 @@ def test_adapters_learn_and_are_exported_within_the_backbone(tmp_path: Path, tra
     moved = {name for name in start if not torch.equal(ours[f"texts.backbone.{name}"], start[name])}
     assert moved
     assert all(name.startswith("encoder.layer.1.") and name.endswith("weight") for name in moved)
+    held = torch.export.load(checkpoints(home) / "model/export/item_encoder.pt2").state_dict
+    assert held["texts.backbone.encoder.layer.0.output.dense.weight"].dtype == torch.int8
 
 
 def test_a_finished_night_is_not_trained_twice(trained: Path, lake: Path, tiny):

@@ -8,8 +8,8 @@ import pytest
 from deltalake import write_deltalake
 
 from tests.training.conftest import DAY, write_histories, write_items
-from training.data import attributes, load
-from training.held_out import LEAST, HeldOut
+from training.data import load
+from training.held_out import LEAST, HeldOut, attributes
 
 
 @pytest.fixture

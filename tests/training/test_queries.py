@@ -50,6 +50,14 @@ def test_what_people_wrote_about_items_of_the_catalogue_before_the_held_out_days
     assert queries.read(str(tmp_path / "empty"), DAY, []) == ([], None)
 
 
+def test_a_fold_reads_the_texts_of_its_night_that_were_known_before_its_own_held_out_days(tmp_path: Path):
+    fold = DAY - timedelta(days=7)
+    cut = fold - timedelta(days=HELD_OUT_DAYS - 1)
+    write_texts(tmp_path, [("review", "old", "pear", cut - timedelta(days=1)), ("review", "new", "pear", cut)])
+    assert queries.read(str(tmp_path), fold, ["pear"], DAY)[0] == [("old", 0)]
+    assert sorted(queries.read(str(tmp_path), DAY, ["pear"], DAY)[0]) == [("new", 0), ("old", 0)]
+
+
 def test_a_night_has_more_texts_than_its_items(tmp_path: Path):
     fill(tmp_path)
     write_texts(tmp_path, [("review", "white as milk", "i03", EARLY), ("review", "milk 3", "i03", EARLY)])

@@ -1,6 +1,7 @@
 """Recipes: by name, by file, and for as many ranks as can share a step."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def test_ranks_share_the_micro_batches_of_a_step():
     assert [cpu.deepspeed(ranks, 4, 32)["gradient_accumulation_steps"] for ranks in (1, 2, 4)] == [4, 2, 1]
     with pytest.raises(ValueError, match="recipe cpu has 4 micro-batches a step, which 3 ranks can't share"):
         cpu.deepspeed(3, 4, 32)
+
+
+def test_offloading_is_an_option_of_every_hardware():
+    several = replace(recipe("multihost"), offload=True).deepspeed(8, 16, 32)
+    assert several["zero_optimization"]["stage"] == 3
+    assert several["zero_optimization"]["offload_optimizer"] == {"device": "cpu"}
+    assert "offload_optimizer" not in recipe("multihost").deepspeed(8, 16, 32)["zero_optimization"]
 
 
 def test_a_recipe_of_ones_own(tmp_path: Path):

@@ -104,6 +104,17 @@ def test_a_champion_whose_export_nothing_reads_any_longer_gives_way(client, lake
     assert str(tracking.champion(client).version) == "2"
 
 
+def test_a_folds_run_is_no_run_of_its_night(client):
+    tags = {"recipe": "cpu", **tracking.day_tags(DAY, DAY)}
+    client.set_terminated(fold := tracking.start(client, "finetune", None, tags, {}))
+    assert tracking.trained_run(client, "cpu", DAY) is None
+    client.set_terminated(own := tracking.start(client, "finetune", None, {"recipe": "cpu", "day": str(DAY)}, {}))
+    assert tracking.trained_run(client, "cpu", DAY).info.run_id == own
+    runs = [client.get_run(each) for each in (fold, own)]
+    assert [run.data.tags["stage"] for run in runs] == ["fold.finetune", "finetune"]
+    assert len({run.data.tags["mlflow.parentRunId"] for run in runs}) == 1
+
+
 def test_judging_without_a_run(client, lake, tiny):
     with pytest.raises(ValueError, match=f"no finished run of recipe cpu for {DAY}"):
         judge(client, tiny, load(str(lake), DAY), str(lake))
