@@ -86,6 +86,10 @@ class Recipe:
         balance: how the losses are weighed, see ``training.balance``: fixed, uncertainty, mgda or nash.
         side_weight: of every loss beside the next item's, where the balance is fixed.
         steps, epochs: how long it trains: steps for "week", passes over all users for "next".
+        warm: start from the champion, where there is one that fits, and ask mostly of days that it has not seen; else,
+            and with whatever pre-training left, it starts as any other.
+        warm_steps: how long it trains then.
+        replay: share of users whose latest query is of older days of the window then.
         warmup: steps over which the learning rates rise before they fall to 0.
         refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
         checkpoint_every: steps between two checkpoints.
@@ -134,6 +138,9 @@ class Recipe:
     side_weight: float = 0.1
     steps: int = 200
     epochs: int = 0
+    warm: bool = False
+    warm_steps: int = 40
+    replay: float = 0.25
     warmup: int = 20
     refresh_every: int = 100
     checkpoint_every: int = 50
@@ -151,6 +158,9 @@ class Recipe:
         for wrong, why in (
             (self.predict not in ("week", "next"), f"predict is {self.predict!r}, not week or next"),
             (getattr(self, length) < 1, f"predict is {self.predict!r}, which needs {length} of 1 or more"),
+            (self.warm and self.predict != "week", f"predict is {self.predict!r}; only week has a warm start"),
+            (self.warm_steps < 1, f"warm_steps is {self.warm_steps}, not 1 or more"),
+            (not 0 <= self.replay <= 1, f"replay is {self.replay}, not from 0 to 1"),
             (not _configuration(self.hardware).exists(), f"hardware is {self.hardware!r}, which has no JSON here"),
             (
                 max(self.text_dim, self.id_dim) > self.dim - 1,
