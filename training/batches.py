@@ -7,10 +7,13 @@ from training.recipe import Recipe
 from training.weeks import Weeks
 
 
-def batches(night: Night, recipe: Recipe) -> Batches:
+def batches(night: Night, recipe: Recipe, fresh_from: float | None = None) -> Batches:
     """What the recipe learns to predict.
+
+    Args:
+        fresh_from: of "week", see :class:`Weeks`.
 
     Raises:
         ValueError: if the night has nobody to learn from.
     """
-    return {"week": Weeks, "next": Nexts}[recipe.predict](night, recipe)
+    return Weeks(night, recipe, fresh_from) if recipe.predict == "week" else Nexts(night, recipe)

@@ -57,8 +57,7 @@ def model_card(
 
     Args:
         parameters: of the recipe.
-        night: as :func:`facts` gives them.
-        answers: how well its heads foresaw the held-out days.
+        night: as :func:`facts` gives them. answers: how well its heads foresaw the held-out days.
     """
     named = {**parameters, "backbone": parameters["backbone"] or "all-MiniLM-L6-v2"}
     sections = {
@@ -168,9 +167,8 @@ def _calibration(night: dict, answers: Answers) -> list[str]:
         rows.append([name, f"{found.rows:,}", f"{found.positives:,}", *map(_number, figures)])
     columns = ["", "rows", "positive", "predicted", "observed", "ratio", "ECE", "Brier", "log loss"]
     told = [
-        f"The correction of {name} is sigmoid({_number(each.slope)} * logit + offset) with offset "
-        f"{_number(each.offset)} (Platt 1999)."
-        for name, each in answers.corrections.items()
+        f"The correction of {name} is sigmoid({slope} * logit + offset) with offset {offset} (Platt 1999)."
+        for name, (slope, offset) in ((n, map(_number, (p.slope, p.offset))) for n, p in answers.corrections.items())
     ]
     read = "ECE is over bins of equal weight, log loss in nats a row."
     return [_table(columns, rows), "\n".join([read, *(told or ["The probabilities are not corrected."])])]

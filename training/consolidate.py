@@ -27,7 +27,9 @@ DTYPES = {
 
 
 @dataclass(frozen=True)
-class _Tensor:
+class Tensor:
+    """One tensor of the file: its whole shape, the parameters to gather for it, and how it is made of these."""
+
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -44,8 +46,8 @@ def consolidate(model: nn.Module, path: Path) -> None:
     Raises:
         ValueError: if a tensor has a type that the file can't hold.
     """
-    tensors, header, end = list(_tensors(model)), {"__metadata__": {"format": "pt"}}, 0
-    for each in tensors:
+    stored, header, end = list(tensors(model)), {"__metadata__": {"format": "pt"}}, 0
+    for each in stored:
         if each.dtype not in DTYPES:
             raise ValueError(f"{each.name} is {each.dtype}, which {path.name} can't hold")
         kind, width = DTYPES[each.dtype]
@@ -59,7 +61,7 @@ def consolidate(model: nn.Module, path: Path) -> None:
     with open(draft, "wb") if first else nullcontext() as file:
         if first:
             file.write(len(told).to_bytes(8, "little") + told)
-        for each in tensors:
+        for each in stored:
             with GatheredParameters(each.made_of):
                 if first:
                     file.write(each.value().detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
@@ -74,7 +76,7 @@ def restore(model: nn.Module, path: Path) -> None:
     Raises:
         ValueError: if the file's tensors aren't the model's.
     """
-    wanted = {each.name: each for each in _tensors(model)}
+    wanted = {each.name: each for each in tensors(model)}
     with safe_open(path, "pt") as file:
         if set(file.keys()) != set(wanted):
             apart = sorted(set(file.keys()) ^ set(wanted))
@@ -83,8 +85,8 @@ def restore(model: nn.Module, path: Path) -> None:
             each.value().copy_(file.get_tensor(name))
 
 
-def _tensors(model: nn.Module) -> Iterator[_Tensor]:
-    """What is to be written, in the order of the modules."""
+def tensors(model: nn.Module) -> Iterator[Tensor]:
+    """What a file holds of the model, in the order of the modules."""
     for path, module in model.named_modules():
         if ".lora_" in path or path.startswith("lora_") or path.endswith("base_layer"):
             continue
@@ -94,19 +96,19 @@ def _tensors(model: nn.Module) -> Iterator[_Tensor]:
             continue
         for name, parameter in module.named_parameters(recurse=False):
             shape = tuple(getattr(parameter, "ds_shape", parameter.shape))
-            yield _Tensor(prefix + name, shape, parameter.dtype, [parameter], lambda parameter=parameter: parameter)
+            yield Tensor(prefix + name, shape, parameter.dtype, [parameter], lambda parameter=parameter: parameter)
         for name, buffer in module.named_buffers(recurse=False):
             if name not in module._non_persistent_buffers_set:
-                yield _Tensor(prefix + name, tuple(buffer.shape), buffer.dtype, [], lambda buffer=buffer: buffer)
+                yield Tensor(prefix + name, tuple(buffer.shape), buffer.dtype, [], lambda buffer=buffer: buffer)
 
 
-def _adapted(prefix: str, module: LoraLayer) -> Iterator[_Tensor]:
+def _adapted(prefix: str, module: LoraLayer) -> Iterator[Tensor]:
     base, adapter = module.get_base_layer(), module.active_adapters[0]
     parts = [base.weight, module.lora_A[adapter].weight, module.lora_B[adapter].weight]
     shape = tuple(getattr(base.weight, "ds_shape", base.weight.shape))
-    yield _Tensor(
+    yield Tensor(
         prefix + "weight", shape, base.weight.dtype, parts, lambda: base.weight + module.get_delta_weight(adapter)
     )
     if base.bias is not None:
         shape = tuple(getattr(base.bias, "ds_shape", base.bias.shape))
-        yield _Tensor(prefix + "bias", shape, base.bias.dtype, [base.bias], lambda: base.bias)
+        yield Tensor(prefix + "bias", shape, base.bias.dtype, [base.bias], lambda: base.bias)

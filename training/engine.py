@@ -24,6 +24,13 @@ def keep_memory() -> None:
         mallopt(option, value)
 
 
+def give_memory_back() -> None:
+    """Hand what is free inside the heap back to the system; it takes a tenth of a second."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
 def parameter_groups(objective: Objective, recipe: Recipe) -> list[dict]:
     """Learning parameters in five groups, each with its own rate."""
     model = objective.recommender

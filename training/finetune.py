@@ -8,6 +8,7 @@ Killed at any step, the same command goes on from the last checkpoint to the sam
 
 import logging
 from datetime import date
+from pathlib import Path
 
 import deepspeed
 import numpy as np
@@ -17,6 +18,7 @@ import torch.distributed as dist
 from training import backbone, tracking
 from training.batches import batches
 from training.calibrate import corrections
+from training.champion import COUNTED, OWN, Champion, choose
 from training.checkpoints import Checkpoints
 from training.compress import compressed
 from training.consolidate import consolidate, restore
@@ -37,22 +39,27 @@ log = logging.getLogger("training.finetune")
 QUERY_START = 10.0  # relevance of a text to itself, before anything is learned
 
 
-def build(recipe: Recipe, night: Night, folder: str) -> Objective:
+def build(recipe: Recipe, night: Night, folder: str, champion: Champion | None = None) -> Objective:
     """The model before its first step, the same on every rank; the language model from its folder.
+
+    With a champion all that was learned is the champion's, and what is counted is the night's.
 
     Raises:
         ValueError: if the folder isn't a backbone's.
     """
     torch.manual_seed(recipe.seed)
     recommender = untrained(recipe, night, folder)
+    with torch.no_grad():
+        remember(recommender, recipe, night, since(night, recipe), champion.vectors(night) if champion else None)
+        for own in (recommender.items.own, recommender.items.own_bias):
+            own.requires_grad_(recipe.id_lr > 0)
+        if champion:
+            champion.adopt(recommender, night, COUNTED if recipe.id_lr else COUNTED + OWN)
+        else:
+            _start_heads(recommender, night)
     backbone.tune(
         recommender.texts.backbone, recipe.tuned_layers, lora_rank=recipe.lora_rank, recompute=recipe.recompute
     )
-    with torch.no_grad():
-        remember(recommender, recipe, night, since(night, recipe))
-        for own in (recommender.items.own, recommender.items.own_bias):
-            own.requires_grad_(recipe.id_lr > 0)
-        _start_heads(recommender, night)
     return Objective(recommender, night, recipe)
 
 
@@ -70,20 +77,36 @@ def _start_heads(model: Recommender, night: Night) -> None:
 
 
 @torch.no_grad()
-def remember(model: Recommender, recipe: Recipe, night: Night, until: float) -> None:
+def remember(
+    model: Recommender,
+    recipe: Recipe,
+    night: Night,
+    until: float,
+    like: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    learned: bool = False,
+) -> None:
     """Give the items what was counted of them by the midnight ``until``: vectors, popularity, what purchases bring.
 
     Where queries have a date, popularity is that of the date: until training is over it comes with them.
+
+    Args:
+        like: int64[n] positions of items, and float32[n, id_dim] vectors that the model learned to read, to which all
+            are turned; None are those of all items as of before the first query.
+        learned: whether the items' own vectors and biases have been learned since they were counted, and stay.
     """
-    items = model.items
-    first = since(night, recipe)
-    vectors = item_vectors(night, recipe.id_dim, recipe.seed, until)
-    if until > first:
-        vectors = turned(vectors, item_vectors(night, recipe.id_dim, recipe.seed, first))
-    items.own.weight[1:] = torch.from_numpy(vectors)
-    if recipe.predict == "next":
-        items.own_bias.weight[1:, 0] = torch.from_numpy(item_biases(night, until))
-    elif until > first:
+    items, weeks, first = model.items, recipe.predict == "week", since(night, recipe)
+    if not learned:
+        vectors = item_vectors(night, recipe.id_dim, recipe.seed, until)
+        if like:
+            places, read = like
+            vectors = turned(vectors, read, places)
+        elif until > first:
+            vectors = turned(vectors, item_vectors(night, recipe.id_dim, recipe.seed, first))
+        items.own.weight[1:] = torch.from_numpy(vectors)
+        if not weeks:
+            items.own_bias.weight[1:, 0] = torch.from_numpy(item_biases(night, until))
+    if weeks and until > first:
         items.trend.weight[1:] = torch.from_numpy(trend(night, until))
     model.heads.usual.weight[:, 0] = torch.from_numpy(usual_spend(night, until))
 
@@ -107,6 +130,16 @@ def language_model(recipe: Recipe, day: date, night: date | None) -> str:
     return str(folder)
 
 
+def start_of(recipe: Recipe, night: Night, folder: str, copies: Path) -> Champion | None:
+    """The champion that a warm recipe's night starts from, copied to ``copies``, or None; every rank must call this."""
+    found = [None]
+    if recipe.warm and dist.get_rank() == 0:
+        found = [choose(tracking.connect(), copies, night, lambda: untrained(recipe, night, folder))]
+    if recipe.warm:
+        dist.broadcast_object_list(found)
+    return found[0]
+
+
 class Finetune(Run):
     """A night's fine-tuning, or that of one of its folds: read from the tables of ``night``, but known on ``day``."""
 
@@ -117,20 +150,23 @@ class Finetune(Run):
         whole, self.of_fold = load(lake, day, night), night is not None
         self.recipe, self.night = recipe, whole.training()
         self.folder = language_model(recipe, day, night)
+        start = self.champion = start_of(recipe, self.night, self.folder, checkpoints.folder / "champion")
         identity = {
             **recipe.parameters(),
+            **({"warm_from_run": start.run_id if start else None} if recipe.warm else {}),
             "data": whole.fingerprint(),
             "backbone_weights": backbone.fingerprint(self.folder),
         }
+        tags = {"warm_from": start.version if start else "backbone"} if recipe.warm else {}
         versions = {f"delta_version.{name}": str(version) for name, version in whole.versions.items()}
         self.tokenizer = backbone.load_tokenizer(self.folder, recipe.max_tokens)
         self.texts = TextTable(*backbone.tokenise(self.tokenizer, whole.texts), bfloat16=recipe.bfloat16)
-        self.batches = batches(self.night, recipe)
+        self.batches = batches(self.night, recipe, start.trained_before - HELD_OUT_DAYS if start else None)
         super().__init__(
             self._start,
             checkpoints,
             identity,
-            {**tracking.day_tags(day, night), "recipe": recipe.name, "lake": lake, **versions},
+            {**tracking.day_tags(day, night), "recipe": recipe.name, "lake": lake, **tags, **versions},
             steps=self.batches.steps,
             shards=recipe.shards,
             every=recipe.checkpoint_every,
@@ -138,7 +174,7 @@ class Finetune(Run):
         )
 
     def _start(self) -> deepspeed.DeepSpeedEngine:
-        objective = build(self.recipe, self.night, self.folder)
+        objective = build(self.recipe, self.night, self.folder, self.champion)
         config = self.recipe.deepspeed(dist.get_world_size(), self.recipe.shards, self.recipe.users)
         self.losses = ("loss", *(f"{task}_{what}" for what in ("loss", "weight") for task in objective.tasks))
         groups = parameter_groups(objective, self.recipe)
@@ -147,7 +183,7 @@ class Finetune(Run):
     def before(self, step: int) -> dict[str, float]:
         if step == 0 or (step % self.recipe.refresh_every == 0 and self.recipe.tuned_layers):
             self.texts.refresh(self.engine.module)
-        if step == 0:
+        if step == 0 and not self.champion:  # whose centre is what all that it learned of texts is measured from
             self.engine.module.centre_texts()
         return {}
 
@@ -167,12 +203,13 @@ class Finetune(Run):
         if self.rank == 0:
             model = untrained(self.recipe, self.night, self.folder)
             restore(model, folder / "model.safetensors")
-            if not self.recipe.id_lr:  # what isn't learned is counted, and by now there is more to count
-                remember(model, self.recipe, self.night, self.night.cut - HELD_OUT_DAYS)
+            like = self.champion.vectors(self.night) if self.champion else None
+            # what is counted is counted anew, for by now there is more to count
+            kept = self.recipe.id_lr > 0
+            remember(model, self.recipe, self.night, self.night.cut - HELD_OUT_DAYS, like, learned=kept)
             corrected = corrections(model, self.recipe, self.night, table, tasks)
-            if not self.recipe.id_lr:
-                remember(model, self.recipe, self.night, self.night.cut)
-                consolidate(model, folder / "model.safetensors")
+            remember(model, self.recipe, self.night, self.night.cut, like, learned=kept)
+            consolidate(model, folder / "model.safetensors")
             if self.recipe.int8:
                 model.texts = compressed(model.texts)
             export(

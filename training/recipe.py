@@ -15,9 +15,6 @@ class Pretraining:
 
     Args:
         steps, warmup: optimizer steps, and those over which the learning rate rises before it falls to 0.
-        window: days before the end of the training data from which "week" takes its queries. Items' own vectors and
-            popularity are those of before it: counted up to the end, they would tell a query what its user buys later.
-        focus: how many of the best-scored candidates a query's next-item loss is about; 0 is all.
         shards: micro-batches a step, shared out among the ranks.
         texts: per micro-batch, at most.
         pack: tokens in a row that short texts share; 0 gives each text a row.
@@ -71,8 +68,8 @@ class Recipe:
             the one event after each event.
         dropout: of the transformer over the history.
         repeats: hidden width of what having bought an item adds to its score; 0 lets counts alone decide.
-        window: days before the end of the training data from which "week" takes its queries. Items' own vectors and
-            popularity are those of before it: counted up to the end, they would tell a query what its user buys later.
+        window: days before the end of the training data from which "week" takes its queries. Items' own
+            vectors are those of before it: counted up to the end, they would tell a query what its user buys later.
         focus: how many of the best-scored candidates a query's next-item loss is about; 0 is all.
         explore: of the same loss over items alone that are new to the user, beside it.
         shards: micro-batches a step, shared out among the ranks; the loss doesn't depend on how many these are.
@@ -88,6 +85,10 @@ class Recipe:
         balance: how the losses are weighed, see ``training.balance``: fixed, uncertainty, mgda or nash.
         side_weight: of every loss beside the next item's, where the balance is fixed.
         steps, epochs: how long it trains: steps for "week", passes over all users for "next".
+        warm: start from the champion, where there is one that fits, and ask mostly of days that it has not seen; else,
+            and with whatever pre-training left, it starts as any other.
+        warm_steps: how long it trains then.
+        replay: share of users whose latest query is of older days of the window then.
         warmup: steps over which the learning rates rise before they fall to 0.
         refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
         checkpoint_every: steps between two checkpoints.
@@ -138,6 +139,9 @@ class Recipe:
     side_weight: float = 0.1
     steps: int = 200
     epochs: int = 0
+    warm: bool = False
+    warm_steps: int = 40
+    replay: float = 0.25
     warmup: int = 20
     refresh_every: int = 100
     checkpoint_every: int = 50
@@ -155,6 +159,9 @@ class Recipe:
         for wrong, why in (
             (self.predict not in ("week", "next"), f"predict is {self.predict!r}, not week or next"),
             (getattr(self, length) < 1, f"predict is {self.predict!r}, which needs {length} of 1 or more"),
+            (self.warm and self.predict != "week", f"predict is {self.predict!r}; only week has a warm start"),
+            (self.warm_steps < 1, f"warm_steps is {self.warm_steps}, not 1 or more"),
+            (not 0 <= self.replay <= 1, f"replay is {self.replay}, not from 0 to 1"),
             (not _configuration(self.hardware).exists(), f"hardware is {self.hardware!r}, which has no JSON here"),
             (
                 max(self.text_dim, self.id_dim) > self.dim - 1,

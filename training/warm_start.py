@@ -32,12 +32,14 @@ def item_vectors(night: Night, dim: int, seed: int, until: float) -> np.ndarray:
     return vectors
 
 
-def turned(vectors: np.ndarray, like: np.ndarray) -> np.ndarray:
+def turned(vectors: np.ndarray, like: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
     """``vectors`` float32[n, dim], turned so that they come nearest to ``like`` (orthogonal Procrustes).
+
+    Where ``like`` has some items only, ``rows`` says which; all are turned alike.
 
     Singular vectors of two times span much the same space, but each time in an order and with signs of its own.
     """
-    left, _, right = np.linalg.svd(vectors.T @ like)
+    left, _, right = np.linalg.svd(vectors[rows].T @ like)
     return vectors @ (left @ right)
 
 

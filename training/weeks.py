@@ -17,38 +17,54 @@ class Weeks(Batches):
     Not only midnights of days on which the user came: there, something bought a day ago says that two visits lie a day
     apart, which nobody knows of a night to come. Lines of one basket have no order, so the "next item" is each of these
     items alike.
+
+    Args:
+        fresh_from: the midnight from which on queries are new to the model that training starts from. It takes
+            ``recipe.warm_steps`` then, and the latest query of a row lies before that midnight for the share
+            ``recipe.replay`` of rows alone. None knows no such model: all midnights are alike.
     """
 
-    def __init__(self, night: Night, recipe: Recipe):
+    def __init__(self, night: Night, recipe: Recipe, fresh_from: float | None = None):
         super().__init__(night, recipe)
+        self.fresh_from = fresh_from
         times = (night.histories.of(user)[1] for user in range(len(night.user_ids)))
         self.trends = Trends(night, since(night, recipe))
         self.moments = [_moments(each, night.cut, since(night, recipe)) for each in times]
-        self.users = np.flatnonzero([len(days) > 0 for days in self.moments])
-        if not len(self.users):
+        counts = np.array([len(days) for days in self.moments])
+        if not counts.any():
             raise ValueError("behaviour.histories: no user bought on two different days before the held-out days")
+        fresh = -np.inf if fresh_from is None else fresh_from
+        self.older = np.array([np.searchsorted(days, fresh) for days in self.moments])  # how many of a user's midnights
+        self.fresh_users, self.older_users = np.flatnonzero(counts > self.older), np.flatnonzero(self.older)
+        both = len(self.fresh_users) and len(self.older_users)
+        self.replay = recipe.replay if both else float(not len(self.fresh_users))
         self.shown = night.exposures.where(~left_out(night.user_ids)[night.exposures.users])
         self._shown_key = self.shown.users * 100_000 + self.shown.days.astype(np.int64)
 
     @property
     def steps(self) -> int:
-        return self.recipe.steps
+        return self.recipe.steps if self.fresh_from is None else self.recipe.warm_steps
 
     def _rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
-        users = rng.choice(self.users, self.recipe.users, replace=len(self.users) < self.recipe.users)
-        return [self._user(int(user), rng) for user in users]
+        size, rows = self.recipe.users, []
+        replayed = int((rng.random(size) < self.replay).sum()) if self.replay else 0
+        for users, count, old in ((self.fresh_users, size - replayed, False), (self.older_users, replayed, True)):
+            chosen = rng.choice(users, count, replace=len(users) < count) if count else ()
+            rows += [self._user(int(user), old, rng) for user in chosen]
+        return rows
 
     def _dated(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         midnights, moment = np.unique(batch.pop("midnight"), return_inverse=True)
         trend = self.trends.at(batch["candidates"], midnights)
         return {**batch, "moment": moment.reshape(batch["last"].shape), "trend": trend}
 
-    def _user(self, user: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def _user(self, user: int, old: bool, rng: np.random.Generator) -> dict[str, np.ndarray]:
         recipe = self.recipe
         items, times = self.night.histories.of(user)
         days = self.moments[user]
         starts = np.searchsorted(times, days)
-        anchor = int(rng.integers(len(days)))
+        older = self.older[user]
+        anchor = int(rng.integers(0, older) if old else rng.integers(older, len(days)))
         first = max(0, starts[anchor] - recipe.max_history)
         earliest = max(first, starts[anchor] - recipe.context)
         others = np.flatnonzero(starts[:anchor] > earliest)

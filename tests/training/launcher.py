@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -31,7 +32,7 @@ def environment(home: Path, recipe, **more: str) -> dict[str, str]:
 
 
 def launch(
-    home: Path, lake: Path, recipe, ranks: int = 2, stage: str = "finetune", **more: str
+    home: Path, lake: Path, recipe, ranks: int = 2, stage: str = "finetune", day: date = DAY, **more: str
 ) -> subprocess.CompletedProcess:
     """Run the stage under the launcher; ``home`` gets the checkpoints and MLflow's files."""
     home.mkdir(exist_ok=True)
@@ -40,7 +41,7 @@ def launch(
         port = str(free.getsockname()[1])
     command = [Path(sys.executable).with_name("deepspeed"), "--num_accelerators", str(ranks), "--master_port", port]
     command += ["--no_local_rank", "--module", "tests.training.launched"]
-    command += ["--recipe", "tiny", "--day", DAY.isoformat(), "--lake", str(lake)]
+    command += ["--recipe", "tiny", "--day", day.isoformat(), "--lake", str(lake)]
     told = environment(home, recipe, STAGE=stage, **more)
     return subprocess.run(command, cwd=home, env=told, capture_output=True, text=True, timeout=600)
 

@@ -55,6 +55,34 @@ def test_batches_are_a_function_of_step_and_shard(lake: Path, tiny):
     assert not np.array_equal(first["history"], other["history"])
 
 
+@pytest.mark.parametrize(("replay", "asked"), [(0.0, {"new"}), (1.0, {"old"}), (0.5, {"new", "old"})])
+def test_a_warm_start_asks_for_new_days_but_for_those_replayed(lake: Path, tiny, replay: float, asked: set[str]):
+    night = load(str(lake), DAY).training()
+    recipe = replace(tiny, warm_steps=5, replay=replay)
+    fresh_from = night.cut - 12
+    drawn = Weeks(night, recipe, fresh_from)
+    assert drawn.steps == 5
+    rows = [row for step in range(10) for row in drawn._rows(step, 0, np.random.default_rng(step))]
+    assert {"new" if row["midnight"][0] >= fresh_from else "old" for row in rows} == asked
+    assert all((row["midnight"][1:] <= row["midnight"][0]).all() for row in rows)
+    first, again = drawn.draw(3, 1), Weeks(night, recipe, fresh_from).draw(3, 1)
+    assert all(np.array_equal(first[name], again[name], equal_nan=True) for name in first)
+
+
+def test_those_without_new_days_are_only_replayed(tmp_path: Path, tiny):
+    write_histories(tmp_path, {"u": [("a", 60), ("b", 30)], "v": [("a", 60), ("c", 30), ("d", 8)]})
+    write_items(tmp_path, {name: name for name in "abcd"})
+    night = load(str(tmp_path), DAY).training()
+    users = {}
+    for replay in (0.0, 1.0):
+        drawn = Weeks(night, replace(tiny, replay=replay), night.cut - 7)
+        rows = [row for step in range(10) for row in drawn._rows(step, 0, np.random.default_rng(step))]
+        users[replay] = {night.item_ids[row["targets"][0, 0]] for row in rows}
+    assert users == {0.0: {"d"}, 1.0: {"b", "c"}}  # v's new week asks for d
+    everything = Weeks(night, replace(tiny, replay=0.0), night.cut)  # nothing is new: what there is, is replayed
+    assert len(everything.draw(0, 0)["last"]) == tiny.users
+
+
 def test_one_item_histories_cannot_be_learned_from(tmp_path: Path, tiny):
     write_histories(tmp_path, {"u": [("a", 20)]})
     write_items(tmp_path, {"a": "milk"})

@@ -60,7 +60,7 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, text: str):
 
 
 def test_an_unknown_name_lists_those_there_are():
-    with pytest.raises(ValueError, match="no recipe is called 'tpu'; there are: cpu, sequences, gpu"):
+    with pytest.raises(ValueError, match="no recipe is called 'tpu'; there are: cpu, cpu_warm, sequences, gpu"):
         recipe("tpu")
 
 
@@ -69,6 +69,9 @@ def test_an_unknown_name_lists_those_there_are():
     [
         ({"predict": "month"}, "predict is 'month', not week or next"),
         ({"predict": "next"}, "predict is 'next', which needs epochs of 1 or more"),
+        ({"predict": "next", "epochs": 1, "warm": True}, "predict is 'next'; only week has a warm start"),
+        ({"warm_steps": 0}, "warm_steps is 0, not 1 or more"),
+        ({"replay": 1.5}, "replay is 1.5, not from 0 to 1"),
         ({"hardware": "tpu"}, "hardware is 'tpu', which has no JSON here"),
         ({"id_dim": 193}, "text_dim and id_dim must fit into dim - 1 = 192"),
     ],
