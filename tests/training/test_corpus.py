@@ -18,6 +18,8 @@ def write_texts(lake: Path, rows: list[tuple[str, str, str | None, date]], day: 
     schema = pa.schema({"kind": pa.string(), "text": pa.string(), "about": pa.string(), "since": pa.date32()})
     table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
     table = table.append_column("day", pa.array([day] * len(rows), pa.date32()))
+    table = table.append_column("text_id", pa.array([f"{place:032}" for place in range(len(rows))]))
+    table = table.append_column("item_id", pa.nulls(len(rows), pa.string()))
     write_deltalake(str(lake / "catalogue" / "texts"), table, partition_by=["day"], mode="append")
 
 
