@@ -49,7 +49,8 @@ class Held:
         now = {"weights": _count(weights, seen)}
         states = (value for state in optimizer.state.values() for value in state.values())
         now["states"] = _count((value for value in states if isinstance(value, torch.Tensor)), seen)
-        alive = [each for each in gc.get_objects() if issubclass(type(each), torch.Tensor)]
+        # not what torch.export traces with, which is a tensor of a kind but holds no memory
+        alive = [each for each in gc.get_objects() if type(each) in (torch.Tensor, nn.Parameter)]
         alive += [each.grad for each in weights if each.grad is not None]
         now["gradients"] = _count(alive, seen)
         self.bytes = max(self.bytes, now, key=lambda each: sum(each.values()))  # ZeRO calls it once for each group
