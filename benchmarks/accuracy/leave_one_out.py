@@ -13,18 +13,18 @@ from training.recipe import HELD_OUT_DAYS, Recipe
 from training.recipes import recipe
 
 DAY = date(2014, 7, 23)
-SEEDS = (1, 2, 3)  # of the tie-shuffled orders
+SEEDS = (1,)  # of the tie-shuffled orders
 QUICK_USERS, QUICK_EPOCHS, QUICK_SECONDS = 1500, 1, 20
 RAW = "raw"
 
 
 def variants(quick: bool) -> dict[str, Recipe]:
-    """Our recipe, and the same without fine-tuning and without text."""
+    """Our recipe, and the same with a tuned language model and without text."""
     chosen = recipe("sequences")
     if quick:
         chosen = replace(chosen, epochs=QUICK_EPOCHS)
-    frozen = replace(chosen, tuned_layers=0)
-    return {"ours": chosen, "ours, text frozen": frozen, "ours, ids alone": frozen}
+    tuned = replace(chosen, tuned_layers=2, refresh_every=250)
+    return {"ours": chosen, "ours, text tuned": tuned, "ours, ids alone": chosen}
 
 
 def compare(dataset: amazon.Dataset, quick: bool) -> dict:
