@@ -10,6 +10,7 @@ import numpy as np
 
 from training.data import Night
 from training.recipe import Recipe
+from training.trends import HALF_LIVES
 
 NAMED = ("history", "targets", "shown", "asked_items")  # what a batch says of items
 
@@ -57,7 +58,11 @@ class Batches(ABC):
     def _dated(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """With what was known of all items at the moments of the queries; here, where they have no date, nothing."""
         moment = np.zeros(batch["last"].shape, np.int64)
-        return {**batch, "moment": moment, "trend": np.zeros((0, len(batch["candidates"]), 3), np.float32)}
+        return {
+            **batch,
+            "moment": moment,
+            "trend": np.zeros((0, len(batch["candidates"]), len(HALF_LIVES)), np.float32),
+        }
 
     def _number(self, batch: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Replace items by their places in the step's candidates."""

@@ -116,24 +116,24 @@ class Objective(nn.Module):
             moved: float32[N, E], what the moment adds to the relevance of what was shown.
         """
         model = self.recommender.heads
-        of_users = model.of_users(users)
+        if not set(heads.PAIRED) & set(self.tasks):
+            return {}
+        of_users, of_items = model.of_users(users), model.of_items(vectors, index)
         found = {}
         if {"click", "purchase"} & set(self.tasks):
             shown = labels["shown"].clamp(min=0)
-            items = model.of_items(vectors[shown], index[shown])
             same = (labels["shown"].unsqueeze(-1) == history.unsqueeze(1)).to(again.dtype)
             scores = (users.unsqueeze(1) * vectors[shown]).sum(-1) + (same @ again.unsqueeze(-1)).squeeze(-1) + moved
             click, purchase = (
-                heads.logits(user.unsqueeze(1), item, scores)
-                for user, item in zip(of_users[:2], items[:2], strict=True)
+                heads.logits(user.unsqueeze(1), item[shown], scores)
+                for user, item in zip(of_users[:2], of_items[:2], strict=True)
             )
             told = (labels["clicked"], labels["bought"], labels["weight"])
             losses = heads.exposure_losses(click, purchase, *told)
             found |= dict(zip(heads.LOGITS, losses, strict=True))
         if "spend" in self.tasks:
             bought = labels["targets"].clamp(min=0)
-            items = model.of_items(vectors[bought], index[bought])[2]
-            means = (of_users[2].unsqueeze(1) * items).sum(-1)
+            means = (of_users[2].unsqueeze(1) * of_items[2][bought]).sum(-1)
             found["spend"] = heads.spend_loss(means, model.log_deviation, labels["paid"])
         return found
 

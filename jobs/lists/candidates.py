@@ -10,9 +10,11 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy import sparse
+from scipy.special import expit
 
 from jobs.lists.blocks import Block, matrix, parts, spread
 from jobs.lists.popularity import Popularity, group
+from jobs.lists.vectors import VECTORS
 from jobs.ranking.topk import top_k
 from jobs.reads import on, upto
 from schemas.lists import SURFACES
@@ -30,7 +32,7 @@ FOUND = (
     "policy string"
 )
 NAMES = [column.split()[0] for column in FOUND.split(", ")]
-HEADS = ("click_vector", "purchase_vector", "spend_vector")
+HEADS = VECTORS[1:]
 TOLD = ("p_click", "p_purchase", "spend")
 USERS_AT_ONCE = 512
 
@@ -119,8 +121,7 @@ def answers(
     def probability(name: str) -> np.ndarray:
         if not items[name].shape[1]:
             return unknown
-        logits = compared(name, users[name][:, :-1]) + users[name][:, -1:] * scores
-        return 1 / (1 + np.exp(-logits))
+        return expit(compared(name, users[name][:, :-1]) + users[name][:, -1:] * scores)
 
     p_click, p_purchase = probability("click_vector"), probability("purchase_vector")
     if items["click_vector"].shape[1]:  # what was predicted is p(purchase | click)
