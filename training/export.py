@@ -18,6 +18,7 @@ from training.calibration import Platt
 from training.data import Night
 from training.heads import LOGITS, Heads
 from training.model import ItemTower, Recommender, UserTower
+from training.precision import mixed, product_type
 from training.recipe import Recipe
 
 FORMAT = 4
@@ -30,7 +31,7 @@ class ItemProgram(nn.Module):
 
     Equal rows of a block go through the language model once: shops have far fewer texts than items, so a caller that
     sorts its items by text gets most of them for nothing. The language model multiplies in bfloat16 where training
-    does: half the time or less on a CPU that knows it, and the vectors that training saw.
+    does and the exporting CPU knows it: half the time or less, and the vectors that training saw.
     """
 
     def __init__(self, texts: nn.Module, items: ItemTower, heads: Heads, *, bfloat16: bool):
@@ -44,7 +45,7 @@ class ItemProgram(nn.Module):
         distinct, which = torch.unique(rows, dim=0, return_inverse=True)
         torch._check(distinct.shape[0] >= 1)
         distinct = distinct.view(-1, 2, token_ids.shape[1])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with mixed("cpu", self.bfloat16):
             encodings = self.texts(distinct[:, 0], distinct[:, 1])
         return self.of_encodings(encodings[which], tags, item_index)
 
@@ -96,7 +97,7 @@ class QueryProgram(nn.Module):
         self.register_buffer("centre", model.items.centre)
 
     def forward(self, token_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with mixed("cpu", self.bfloat16):
             encodings = self.texts(token_ids, attention_mask)
         return self.heads.of_queries(encodings.float() - self.centre)
 
@@ -130,6 +131,7 @@ def export(
         "max_tokens": recipe.max_tokens,
         "max_tags": night.tags.shape[1],
         "tasks": list(tasks),
+        "bfloat16": product_type("cpu", recipe.bfloat16) == torch.bfloat16,
         "corrections": {name: asdict(each) for name, each in (corrections or {}).items()},
         "trained_before": night.cut,
     }

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from training.corpus import Corpus
 from training.packing import Packed, means, pack, visible
+from training.precision import mixed
 from training.recipe import Pretraining
 
 NO_LABEL = -100
@@ -126,7 +127,7 @@ class TextObjective(nn.Module):
         Gurevych (2020) take the squared distance; but fine-tuning looks at directions alone, and a cosine weighs the
         same beside the tokens whatever the length of a teacher's vectors.
         """
-        with torch.autocast(batch["ids"].device.type, torch.bfloat16, enabled=self.bfloat16):
+        with mixed(batch["ids"].device.type, self.bfloat16):
             seen = visible(batch["segment"], causal=self.causal)
             base = self.model.base_model
             states = base(input_ids=batch["ids"], attention_mask=seen, position_ids=batch["position"]).last_hidden_state

@@ -11,6 +11,7 @@ from training.balance import Balance
 from training.data import Night
 from training.loss import next_item_loss
 from training.model import Recommender
+from training.precision import mixed, product_type
 from training.recipe import Recipe
 
 log = logging.getLogger("training.objective")
@@ -92,7 +93,7 @@ class Objective(nn.Module):
                 known & (history >= 0),
                 batch["log_weight"],
                 batch["targets"][asked],
-                torch.bfloat16 if self.recipe.bfloat16 else torch.float32,
+                product_type(self.table.device.type, self.recipe.bfloat16),
                 self.recipe.focus,
                 self.recipe.explore,
             )
@@ -148,7 +149,7 @@ class Objective(nn.Module):
         """A function from positions of texts to their encodings, of ``live`` ones with gradients into the model."""
         live, place = None, torch.full((len(self.table),), -1, dtype=torch.long, device=self.table.device)
         if len(batch["live"]):
-            with torch.autocast(self.table.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            with mixed(self.table.device.type, self.recipe.bfloat16):
                 live = self.recommender.texts(batch["token_ids"], batch["attention_mask"])
             place[batch["live"]] = torch.arange(len(live), device=place.device)
 

@@ -96,7 +96,7 @@ class Recipe:
             items' own vectors and biases, of the heads, and of the few numbers that say how age and
             repetition count. With an id_lr of 0 an item keeps what was counted of it, and is counted anew when training
             ends.
-        bfloat16: whether matrix products run in it.
+        bfloat16: whether matrix products run in it, on devices that have it.
         threads: of one rank; 0 leaves it to torch.
         seed: of everything random.
     """

@@ -6,6 +6,7 @@ import torch.distributed as dist
 
 from training.backbone import TextEncoder
 from training.objective import Objective
+from training.precision import mixed
 
 BLOCK = 128  # texts at a time; sorted by length, so that little is padding
 
@@ -35,6 +36,6 @@ class TextTable:
         for low in range(0, len(mine), BLOCK):
             block = mine[low : low + BLOCK]
             ids, mask = (torch.from_numpy(array).to(table.device) for array in self.tokens(block))
-            with torch.autocast(table.device.type, torch.bfloat16, enabled=self.bfloat16):
+            with mixed(table.device.type, self.bfloat16):
                 table[torch.from_numpy(block).to(table.device)] = encoder(ids, mask)
         dist.all_reduce(table)

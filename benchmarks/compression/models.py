@@ -17,6 +17,7 @@ from training.compress import compressed
 from training.export import ItemProgram, write_items
 from training.heads import Heads
 from training.model import ItemTower
+from training.precision import product_type
 from training.recipes import recipe
 from training.served import Exported
 
@@ -74,10 +75,11 @@ def encoders(export: Path, backbone: str) -> tuple[TextEncoder, ItemTower, Heads
 
 
 def _variants(texts: TextEncoder) -> dict[str, tuple[nn.Module, bool]]:
-    """By name, an encoder and whether it multiplies in bfloat16."""
+    """By name, an encoder and whether it multiplies in bfloat16 where this processor does."""
+    half = {"bfloat16": (texts, True)}  # kept in float32 all the same, as fine-tuning exports it
     return {
         "float32": (texts, False),
-        "bfloat16": (texts, True),  # kept in float32 all the same, as fine-tuning exports it
+        **(half if product_type("cpu", True) == torch.bfloat16 else {}),
         "int8 weights": (compressed(texts), True),
         "int8 weights and inputs": (compressed(texts, dynamic=True), True),
     }

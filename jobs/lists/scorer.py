@@ -5,6 +5,7 @@ so tasks don't fight for cores.
 """
 
 import json
+import logging
 import shutil
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
+
+log = logging.getLogger("jobs.lists.scorer")
 
 FORMAT = 4
 PAIRED = ("click", "purchase", "spend")  # heads that compare a user's and an item's vector
@@ -46,6 +49,12 @@ class Scorer:
         self._tags = {tag: i for i, tag in enumerate(json.loads((Path(folder) / "tags.json").read_text()), 1)}
         self._items = torch.export.load(Path(folder) / "item_encoder.pt2").module()
         self._users = torch.export.load(Path(folder) / "user_encoder.pt2").module()
+        if self.manifest.get("bfloat16") and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            log.warning(
+                "%s multiplies in bfloat16, which this processor only pretends to do, many times slower: "
+                "train on processors like those that score, or by a recipe with bfloat16 false",
+                folder,
+            )
 
     def items(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> dict[str, np.ndarray]:
         """Vectors of items, float32: "vector" [n, dim], and of each of PAIRED, without columns if it wasn't trained.

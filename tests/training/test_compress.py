@@ -14,6 +14,7 @@ from training.consolidate import consolidate
 from training.data import load
 from training.export import export
 from training.model import Recommender
+from training.precision import mixed
 
 
 def test_a_row_by_hand():
@@ -111,7 +112,7 @@ def test_an_export_of_it_gives_its_vectors(tmp_path: Path, lake: Path, tiny, dyn
     assert held["texts.backbone.embeddings.word_embeddings.weight"] == torch.int8
     with torch.no_grad():
         found, *_ = program.module()(ids, mask, tags, index)
-        with torch.autocast("cpu", torch.bfloat16, enabled=tiny.bfloat16):
+        with mixed("cpu", tiny.bfloat16):
             texts, whole = model.texts(ids, mask), plain(ids, mask)
     torch.testing.assert_close(found, model.items(texts, tags, index), atol=1e-5, rtol=1e-5)
     assert torch.cosine_similarity(texts, whole).min() > 0.999

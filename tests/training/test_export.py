@@ -14,6 +14,7 @@ from training.data import load
 from training.export import export
 from training.heads import logits
 from training.model import Recommender
+from training.precision import mixed, product_type
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_items(exported, tiny, rows: int):
     index = torch.tensor([1, 2, 3, 0, 5])[:rows]
     tags = torch.tensor([[1], [2], [3], [0], [1]])[:rows]
     found = torch.export.load(folder / "item_encoder.pt2").module()(ids, mask, tags, index)
-    with torch.autocast("cpu", torch.bfloat16, enabled=tiny.bfloat16):
+    with mixed("cpu", tiny.bfloat16):
         texts = model.texts(ids, mask)
     vectors = model.items(texts, tags, index)
     click, purchase, spend = model.heads.of_items(vectors, index)
@@ -79,7 +80,7 @@ def test_queries(exported, tiny):
     encodings = tokenizer.encode_batch(["milk", "red soap"])
     ids, mask = (torch.tensor([getattr(each, name) for each in encodings]) for name in ("ids", "attention_mask"))
     found = torch.export.load(folder / "query_encoder.pt2").module()(ids, mask)
-    with torch.autocast("cpu", torch.bfloat16, enabled=tiny.bfloat16):
+    with mixed("cpu", tiny.bfloat16):
         texts = model.texts(ids, mask).float()
     torch.testing.assert_close(found, model.heads.of_queries(texts - model.items.centre), atol=1e-5, rtol=1e-5)
     assert found.abs().max() > 0
@@ -96,6 +97,7 @@ def test_manifest_and_items(exported, lake: Path, tiny):
         "max_tags": 1,
         "tasks": ["next_item", "purchase", "relevance"],
         "corrections": {"purchase": {"slope": 2.0, "offset": 0.5}},
+        "bfloat16": product_type("cpu", tiny.bfloat16) == torch.bfloat16,
         "trained_before": night.cut,
     }
     assert json.loads((folder / "items.json").read_text()) == [f"i{item:02}" for item in range(24)]
