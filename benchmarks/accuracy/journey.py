@@ -23,6 +23,7 @@ WEEKS = 8
 FEW = 5  # baskets: who has fewer is new
 PROJECT = Path(__file__).parents[2]
 LAKE = PROJECT / "var/benchmarks/journey"
+KEY = "benchmark" * 4  # of the pseudonyms, in whose order training reads users: one for all machines
 TABLES = ("raw.events", "raw.items", "raw.promotions", "behaviour.log", "behaviour.exposures", "catalogue.items")
 
 
@@ -81,7 +82,8 @@ def prepare() -> Path:
         command = [sys.executable, "-m", "jobs", *TABLES, "--day", LAST.isoformat(), "--lake", str(LAKE)]
         command += ["--source", "complete_journey", "--run-id", "benchmark"]
         jars = os.environ.get("NIGHT_JARS", str(PROJECT / "var/jars"))
-        subprocess.run(command, check=True, cwd=PROJECT, env={**os.environ, "NIGHT_JARS": jars})
+        settings = {"NIGHT_JARS": jars, "NIGHT_PSEUDONYM_KEY": KEY, "PYSPARK_PYTHON": sys.executable}
+        subprocess.run(command, check=True, cwd=PROJECT, env={**os.environ, **settings})
         (LAKE / "made").touch()
     return LAKE
 
