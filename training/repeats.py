@@ -77,15 +77,35 @@ class Repeats(nn.Module):
 def _purchases(ages: torch.Tensor, entries: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Of the item at each place of a history, up to and including that place.
 
+    Sorted by item, a place's figures follow from those of the item's purchase before it.
+
     Returns:
         float32[B, H, 6] purchases decayed to that purchase's day, float32[B, H] their number, float32[B, H] days since
         the first of them, and int64[B, H] the place of the item's next purchase, H where there is none.
     """
     length = entries.shape[1]
-    places = torch.arange(length, device=entries.device)
-    same = (entries[:, :, None] == entries[:, None]) & (entries >= 0)[:, None]
-    upto = same & (places <= places[:, None])
-    gaps = (ages[:, None] - ages[:, :, None]).clamp(min=0)
-    counts = torch.stack([(torch.exp2(-gaps / each) * upto).sum(-1) for each in HALF_LIVES], dim=-1)
-    following = torch.where(same & (places > places[:, None]), places, length).amin(-1)
-    return counts, upto.sum(-1).to(ages.dtype), (gaps * upto).amax(-1), following
+    items, order = entries.sort(dim=1, stable=True)
+    times = ages.gather(1, order)
+    again = F.pad((items[:, 1:] == items[:, :-1]) & (items[:, 1:] >= 0), (1, 0))
+    gaps = F.pad((times[:, :-1] - times[:, 1:]).clamp(min=0), (1, 0)) * again
+    kept = torch.cat([decays(gaps), torch.ones_like(gaps).unsqueeze(-1).expand(-1, -1, 2)], dim=-1)
+    added = torch.cat([(items >= 0).to(gaps.dtype).unsqueeze(-1).expand(-1, -1, 7), gaps.unsqueeze(-1)], dim=-1)
+    figures = _carried(kept * again.unsqueeze(-1), added)
+    later = F.pad(torch.where(again[:, 1:], order[:, 1:], length), (0, 1), value=length)
+    figures = torch.empty_like(figures).scatter(1, order.unsqueeze(-1).expand_as(figures), figures)
+    following = torch.empty_like(later).scatter(1, order, later)
+    return figures[..., :6], figures[..., 6], figures[..., 7], following
+
+
+def _carried(kept: torch.Tensor, added: torch.Tensor) -> torch.Tensor:
+    """x[i] = kept[i] * x[i - 1] + added[i] along dimension 1 of float32[B, H, F], in log2(H) passes.
+
+    The recurrence is associative (Blelloch 1990, section 1.4): pass by pass each place takes in twice as many before it.
+    """
+    shift, length = 1, kept.shape[1]
+    while shift < length:
+        before = F.pad(added[:, :-shift], (0, 0, shift, 0))
+        added = added + kept * before
+        kept = kept * F.pad(kept[:, :-shift], (0, 0, shift, 0))
+        shift *= 2
+    return added
