@@ -23,10 +23,12 @@ from training.checkpoints import Checkpoints
 from training.compress import compressed
 from training.consolidate import consolidate, restore
 from training.data import Night, load
+from training.encodings import Encodings
 from training.engine import parameter_groups, start_engine
 from training.export import export
 from training.model import Recommender
 from training.objective import Objective
+from training.precision import product_type
 from training.recipe import HELD_OUT_DAYS, Recipe
 from training.run import Run, launched
 from training.texts import TextTable
@@ -160,7 +162,9 @@ class Finetune(Run):
         tags = {"warm_from": start.version if start else "backbone"} if recipe.warm else {}
         versions = {f"delta_version.{name}": str(version) for name, version in whole.versions.items()}
         self.tokenizer = backbone.load_tokenizer(self.folder, recipe.max_tokens)
-        self.texts = TextTable(*backbone.tokenise(self.tokenizer, whole.texts), bfloat16=recipe.bfloat16)
+        self.texts = TextTable(
+            *backbone.tokenise(self.tokenizer, whole.texts), bfloat16=recipe.bfloat16, kept=self._kept(whole)
+        )
         self.batches = batches(self.night, recipe, start.trained_before - HELD_OUT_DAYS if start else None)
         super().__init__(
             self._start,
@@ -172,6 +176,14 @@ class Finetune(Run):
             every=recipe.checkpoint_every,
             seed=recipe.seed,
         )
+
+    def _kept(self, whole: Night) -> Encodings | None:
+        """What a language model that doesn't learn said of the texts before."""
+        if self.recipe.tuned_layers:
+            return None
+        number = product_type(deepspeed.accelerator.get_accelerator().device_name(), self.recipe.bfloat16)
+        name = f"{backbone.fingerprint(self.folder)[:16]}-{self.recipe.max_tokens}-{number}".replace("torch.", "")
+        return Encodings.of(name, whole.texts)
 
     def _start(self) -> deepspeed.DeepSpeedEngine:
         objective = build(self.recipe, self.night, self.folder, self.champion)

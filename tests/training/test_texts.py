@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from training.backbone import load_backbone, load_tokenizer, tokenise
+from training.encodings import Encodings
 from training.recipes import recipe
 from training.texts import TextTable
 
@@ -18,6 +19,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.distributed.get_rank", lambda: 0)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 1)
     monkeypatch.setattr("torch.distributed.all_reduce", lambda table: None)
+    monkeypatch.setattr("torch.distributed.broadcast_object_list", lambda values: None)
 
 
 def test_every_text_is_encoded_in_its_place(backbone: Path, alone: None):
@@ -36,6 +38,22 @@ def test_only_the_width_that_is_asked_for_goes_through(backbone: Path):
     ids, mask = table.tokens(torch.tensor([0, 5]).numpy())
     assert ids.shape == mask.shape == (2, 2)
     assert mask.sum(1).tolist() == [2, 1]
+
+
+def test_what_was_encoded_before_is_not_encoded_again(tmp_path: Path, backbone: Path, alone: None):
+    encoder, tokenizer = load_backbone(str(backbone)), load_tokenizer(str(backbone), 8)
+    tables = []
+    for texts in (TEXTS[:3], TEXTS):
+        kept = Encodings(tmp_path / "kept.safetensors", texts)
+        tables.append(torch.zeros(len(texts), encoder.width))
+        TextTable(*tokenise(tokenizer, texts), bfloat16=False, kept=kept).encode(encoder, tables[-1])
+        with torch.no_grad():
+            for each in encoder.parameters():
+                each.mul_(2)  # whoever is encoded by it now says something else
+    assert torch.equal(tables[1][:3], tables[0])
+    whole = torch.zeros(len(TEXTS), encoder.width)
+    TextTable(*tokenise(tokenizer, TEXTS), bfloat16=False).encode(encoder, whole)
+    assert not torch.allclose(whole[0], tables[1][0])
 
 
 def test_the_default_backbone_reads_scripts_it_hardly_knows(alone: None):
