@@ -56,6 +56,13 @@ VECTORS = Table(
             required=True,
         ),
         Column(
+            "sales_vector",
+            "array<float>",
+            "of an item, as counted when training ended: logarithms of how it sells (half-lives of 2, 7 and 30 days) "
+            "and of how often it is bought again; a user's repeats are judged by it",
+            required=True,
+        ),
+        Column(
             "variety",
             "double",
             "of a user: mean distance, by categories, of what they take next; null where none are known",

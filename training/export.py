@@ -20,14 +20,15 @@ from training.heads import LOGITS, Heads
 from training.model import ItemTower, Recommender, UserTower
 from training.precision import mixed, product_type
 from training.recipe import Recipe
+from training.trends import SALES
 
-FORMAT = 4
+FORMAT = 5
 TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
 BATCH = torch.export.Dim("B", min=1, max=65536)
 
 
 class ItemProgram(nn.Module):
-    """(token ids, attention mask, tags, item index) -> item vectors, and those of each of ``heads.PAIRED``.
+    """(token ids, attention mask, tags, item index) -> item vectors, those of each of ``heads.PAIRED``, and sales.
 
     Equal rows of a block go through the language model once: shops have far fewer texts than items, so a caller that
     sorts its items by text gets most of them for nothing. The language model multiplies in bfloat16 where training
@@ -56,11 +57,11 @@ class ItemProgram(nn.Module):
         vectors = self.items(encodings, tags, item_index)
         click, purchase, spend = self.heads.of_items(vectors, item_index)
         excess = F.pad(self.heads.excess, (spend.shape[-1] - 1, 0))
-        return vectors, click, purchase, spend + excess
+        return vectors, click, purchase, spend + excess, self.items.sales(item_index)
 
 
 class UserProgram(nn.Module):
-    """(item vectors, ages before the night's end, entries) -> what is said of users at the night's end.
+    """(item vectors, sales, ages before the night's end, entries) -> what is said of users at the night's end.
 
     That is: vectors, those of each of ``heads.PAIRED``, the variety they accept, and what repeats add. The vectors of
     click and purchase give corrected logits.
@@ -74,10 +75,11 @@ class UserProgram(nn.Module):
         self.register_buffer("offsets", torch.tensor([each.offset for each in found], dtype=torch.float32))
 
     def forward(
-        self, item_vectors: torch.Tensor, ages: torch.Tensor, entries: torch.Tensor
+        self, item_vectors: torch.Tensor, sales: torch.Tensor, ages: torch.Tensor, entries: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         last = torch.full_like(ages[:, :1], item_vectors.shape[1] - 1, dtype=torch.long)
-        users, again = self.users(item_vectors, ages, entries, last, torch.zeros_like(ages[:, :1]))
+        now = torch.zeros_like(ages[:, :1])
+        users, again = self.users(item_vectors, ages, entries, last, now, sales=sales.unsqueeze(1))
         users, again = users[:, 0], again[:, 0]
         *paired, spend = self.heads.of_users(users)
         constant = F.pad(torch.ones_like(paired[0][:, :1]), (paired[0].shape[1] - 2, 1))  # where the offset stands
@@ -146,7 +148,7 @@ def export(
     item_inputs, user_inputs = _examples(tokenizer, night, recipe)
     write_items(items, item_inputs, recipe.max_tokens, folder)
     rows = {0: BATCH}
-    _write(users, user_inputs, (rows, rows, rows), folder / "user_encoder.pt2")
+    _write(users, user_inputs, (rows, rows, rows, rows), folder / "user_encoder.pt2")
     if "relevance" in tasks:
         texts = {0: BATCH, 1: torch.export.Dim("T", min=2, max=recipe.max_tokens)}
         queries = QueryProgram(model, bfloat16=recipe.bfloat16).eval()
@@ -174,12 +176,14 @@ def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     vectors = torch.randn(3, recipe.max_history, recipe.dim, generator=generator)
+    sales = torch.rand(3, recipe.max_history, SALES, generator=generator)
     ages = torch.rand(3, recipe.max_history, generator=generator).mul(100).sort(dim=1, descending=True).values
     seen = torch.arange(recipe.max_history) >= torch.tensor([[0], [recipe.max_history - 1], [recipe.max_history]])
     entries = torch.where(seen, torch.arange(recipe.max_history) % 5, -1)
     tags = torch.from_numpy(night.tags[[0, 0, -1]])
     return (ids, mask, tags, torch.tensor([1, min(2, night.known), 0])), (
         vectors * seen.unsqueeze(-1),
+        sales * seen.unsqueeze(-1),
         ages * seen,
         entries,
     )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from training import backbone, tracking
+from training import backbone, rebuy, tracking
 from training.batches import batches
 from training.calibrate import corrections
 from training.champion import COUNTED, OWN, Champion, choose
@@ -32,7 +32,7 @@ from training.precision import product_type
 from training.recipe import HELD_OUT_DAYS, Recipe
 from training.run import Run, launched
 from training.texts import TextTable
-from training.trends import trend
+from training.trends import bought_again, trend
 from training.warm_start import item_biases, item_vectors, turned, usual_spend
 from training.weeks import since
 
@@ -41,10 +41,15 @@ log = logging.getLogger("training.finetune")
 QUERY_START = 10.0  # relevance of a text to itself, before anything is learned
 
 
-def build(recipe: Recipe, night: Night, folder: str, champion: Champion | None = None) -> Objective:
+def build(
+    recipe: Recipe, night: Night, folder: str, champion: Champion | None = None, *, resumed: bool = False
+) -> Objective:
     """The model before its first step, the same on every rank; the language model from its folder.
 
     With a champion all that was learned is the champion's, and what is counted is the night's.
+
+    Args:
+        resumed: whether a checkpoint will replace all that could be learned here.
 
     Raises:
         ValueError: if the folder isn't a backbone's.
@@ -59,6 +64,10 @@ def build(recipe: Recipe, night: Night, folder: str, champion: Champion | None =
             champion.adopt(recommender, night, COUNTED if recipe.id_lr else COUNTED + OWN)
         else:
             _start_heads(recommender, night)
+    if recipe.repeats_steps:
+        if not champion and not resumed:
+            rebuy.fit(recommender, night, recipe)
+        rebuy.settle(recommender)
     backbone.tune(
         recommender.texts.backbone, recipe.tuned_layers, lora_rank=recipe.lora_rank, recompute=recipe.recompute
     )
@@ -110,6 +119,7 @@ def remember(
             items.own_bias.weight[1:, 0] = torch.from_numpy(item_biases(night, until))
     if weeks and until > first:
         items.trend.weight[1:] = torch.from_numpy(trend(night, until))
+    items.bought_again.weight[1:, 0] = torch.from_numpy(bought_again(night, until))
     model.heads.usual.weight[:, 0] = torch.from_numpy(usual_spend(night, until))
 
 
@@ -186,7 +196,8 @@ class Finetune(Run):
         return Encodings.of(name, whole.texts)
 
     def _start(self) -> deepspeed.DeepSpeedEngine:
-        objective = build(self.recipe, self.night, self.folder, self.champion)
+        resumed = self.checkpoints.latest() > 0
+        objective = build(self.recipe, self.night, self.folder, self.champion, resumed=resumed)
         config = self.recipe.deepspeed(dist.get_world_size(), self.recipe.shards, self.recipe.users)
         self.losses = ("loss", *(f"{task}_{what}" for what in ("loss", "weight") for task in objective.tasks))
         groups = parameter_groups(objective, self.recipe)

@@ -38,13 +38,14 @@ class ItemTower(nn.Module):
         # counted, not learned, and of a moment: while queries are of many moments, it comes with them instead
         self.trend = nn.Embedding(items + 1, len(TRENDS), padding_idx=0).requires_grad_(False)
         self.pull = nn.Parameter(torch.tensor([0.1, 0.3, 0.6]))  # what each trend counts
+        self.bought_again = nn.Embedding(items + 1, 1, padding_idx=0).requires_grad_(False)  # counted too
         self.behind_text, self.before_own = dim - 1 - text_dim, dim - 1 - id_dim
         for part in (self.project, self.own):
             nn.init.normal_(part.weight, std=0.02)
         # a tag that training never saw says nothing
-        starts = (self.tags.weight, self.own_bias.weight, self.trend.weight, self.text_bias.weight, self.text_bias.bias)
-        for part in starts:
-            nn.init.zeros_(part)
+        for part in (self.tags, self.own_bias, self.trend, self.bought_again, self.text_bias):
+            nn.init.zeros_(part.weight)
+        nn.init.zeros_(self.text_bias.bias)
         with torch.no_grad():
             self.own.weight[0] = 0
 
@@ -53,6 +54,10 @@ class ItemTower(nn.Module):
         bias = self.text_bias(texts).float() + self.own_bias(index) + (self.trend(index) @ self.pull).unsqueeze(-1)
         told = F.pad(self.project(texts).float() + self.tags(tags), (0, self.behind_text))
         return torch.cat([told + F.pad(self.own(index), (self.before_own, 0)), bias], dim=-1)
+
+    def sales(self, index: torch.Tensor) -> torch.Tensor:
+        """float32[..., SALES] of int64[...]: the trend, and how often the item is bought again."""
+        return torch.cat([self.trend(index), self.bought_again(index)], dim=-1)
 
 
 class Block(nn.Module):
@@ -115,7 +120,7 @@ class UserTower(nn.Module):
         self.log_power = nn.Parameter(torch.tensor([-0.3]))
         # what was bought says more than what it is called
         self.copy = nn.Parameter(torch.cat([torch.full((dim - 1 - id_dim,), 0.02), torch.full((id_dim,), 2.0)]))
-        self.repeats = Repeats(dim, width, repeats)
+        self.repeats = Repeats(repeats)
         nn.init.orthogonal_(self.read[1].weight)
         nn.init.zeros_(self.say.weight)
         if (
@@ -135,6 +140,7 @@ class UserTower(nn.Module):
         last: torch.Tensor,
         query_ages: torch.Tensor,
         drift: torch.Tensor | None = None,
+        sales: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """User vectors at Q moments of each history.
 
@@ -146,6 +152,7 @@ class UserTower(nn.Module):
             query_ages: float32[B, Q] age of the moment on the scale of ``ages``; where every event asks for the one
                 after it (``at_events``), the moment is that of its latest event, whatever stands here.
             drift: float32[B, Q, H] how much above its vector's bias each item's was at each moment; None is nothing.
+            sales: float32[B, Q or 1, H, SALES] of the items at the moments; None where no repeats are learned.
 
         Returns:
             float32[B, Q, D], and float32[B, Q, H] what the items of the history score above their
@@ -162,7 +169,7 @@ class UserTower(nn.Module):
         said = self.say(states).float() * self.voice
         scale = torch.exp(said[..., -1:].clamp(-4, 4))
         users = torch.cat([copied + said[..., :-1], scale], dim=-1)
-        return users, self.repeats(states, vectors, ages, entries, last, query_ages, users, drift)
+        return users, self.repeats(vectors, ages, entries, last, query_ages, users, drift, sales)
 
     def _attend(
         self, vectors: torch.Tensor, ages: torch.Tensor, mask: torch.Tensor, last: torch.Tensor

@@ -76,9 +76,14 @@ class Objective(nn.Module):
         last = torch.where(asked, batch["last"], mask.shape[1] - 1)  # no query: any place
         drift = batch["trend"] @ self.recommender.items.pull  # [moments, candidates]
         moments, told = batch["moment"], None
+        sales = self.recommender.items.sales(index)[batch["history"].clamp(min=0)].unsqueeze(1)
         if len(drift):
-            told = drift[moments.unsqueeze(-1), batch["history"].clamp(min=0).unsqueeze(1)]
-        users, again = self.recommender.users(history, batch["ages"], batch["history"], last, batch["query_ages"], told)
+            spots = moments.unsqueeze(-1), batch["history"].clamp(min=0).unsqueeze(1)
+            told, trend = drift[spots], batch["trend"][spots]
+            sales = torch.cat([trend, sales[..., trend.shape[-1] :].expand(*trend.shape[:-1], -1)], dim=-1)
+        users, again = self.recommender.users(
+            history, batch["ages"], batch["history"], last, batch["query_ages"], told, sales
+        )
         users, again, moments = users[asked], again[asked], moments[asked]
         known = torch.arange(mask.shape[1], device=mask.device) <= last[asked].unsqueeze(-1)
         history = batch["history"].unsqueeze(1).expand(*asked.shape, -1)[asked]

@@ -68,6 +68,8 @@ class Recipe:
             the one event after each event.
         dropout: of the transformer over the history.
         repeats: hidden width of what having bought an item adds to its score; 0 lets counts alone decide.
+        repeats_steps: for how many steps that is learned by itself, before all else; 0 is none.
+        repeats_lr: learning rate of these.
         window: days before the end of the training data from which "week" takes its queries. Items' own
             vectors are those of before it: counted up to the end, they would tell a query what its user buys later.
         focus: how many of the best-scored candidates a query's next-item loss is about; 0 is all.
@@ -123,6 +125,8 @@ class Recipe:
     predict: str = "week"
     dropout: float = 0.0
     repeats: int = 64
+    repeats_steps: int = 1000
+    repeats_lr: float = 3e-3
     window: int = 63
     focus: int = 300
     explore: float = 1.0

@@ -33,6 +33,7 @@ def sequences() -> Recipe:
         layers=1,
         dropout=0.5,
         repeats=0,
+        repeats_steps=0,
         users=128,
         negatives=0,
         focus=0,

@@ -4,25 +4,28 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from training.trends import SALES
+
 HALF_LIVES = (0.25, 2.0, 8.0, 32.0, 128.0, 512.0)  # days: same basket, same trip, a week, a month, a season, a year
-TIMES = 5  # features of a repeat beside its decayed counts
+VISITS = (1.0, 3.0, 10.0, 30.0, 100.0)  # half-lives on the user's own clock, whose unit is a visit
+RHYTHM = 8  # features of a repeat's number and rhythm
+PACE = 2  # features of the user's visits
 
 
-def decays(ages: torch.Tensor) -> torch.Tensor:
-    """2^(-age / half-life) for each of HALF_LIVES: [...] days -> [..., 6]."""
-    return torch.exp2(-ages.clamp(min=0).unsqueeze(-1) / ages.new_tensor(HALF_LIVES))
+def decays(ages: torch.Tensor, half_lives: tuple[float, ...] = HALF_LIVES) -> torch.Tensor:
+    """2^(-age / half-life) for each: [...] days -> [..., 6]."""
+    return torch.exp2(-ages.clamp(min=0).unsqueeze(-1) / ages.new_tensor(half_lives))
 
 
 class Repeats(nn.Module):
     """What having bought an item adds to its score, judged at the item's latest purchase before the moment."""
 
-    def __init__(self, dim: int, width: int, hidden: int = 64):
+    def __init__(self, hidden: int = 64):
         super().__init__()
         self.hidden = hidden
         if hidden:
-            self.told = nn.Linear(len(HALF_LIVES) + TIMES, hidden)
-            self.user, self.item = nn.Linear(width, hidden, bias=False), nn.Linear(dim - 1, hidden, bias=False)
-            self.norm, self.out = nn.LayerNorm(hidden), nn.Linear(hidden, 1)
+            self.told = nn.Linear(len(HALF_LIVES) + len(VISITS) + RHYTHM + PACE + SALES, hidden)
+            self.norm, self.deep, self.out = nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
         # where groceries are bought again, starts as the logarithm of counts that halve in one to four months, above
@@ -34,7 +37,6 @@ class Repeats(nn.Module):
 
     def forward(
         self,
-        states: torch.Tensor,
         vectors: torch.Tensor,
         ages: torch.Tensor,
         entries: torch.Tensor,
@@ -42,35 +44,59 @@ class Repeats(nn.Module):
         query_ages: torch.Tensor,
         users: torch.Tensor,
         drift: torch.Tensor | None = None,
+        sales: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """float32[B, Q, H]: what is added at the latest known place of each item, 0 at all other places.
 
         Args:
-            states: float32[B, Q, width], the user's at each moment; the others as ``UserTower.forward`` has them.
-            users: float32[B, Q, D], whose inner products with ``vectors`` the sum replaces, ``drift`` included.
+            users: float32[B, Q, D], whose inner products with ``vectors`` the sum replaces, ``drift`` included;
+                the others as ``UserTower.forward`` has them.
         """
-        counts, times, span, following = _purchases(ages, entries)
-        known = (entries >= 0)[:, None] & (following[:, None] > last.unsqueeze(-1))
-        known = known & (torch.arange(entries.shape[1], device=entries.device) <= last.unsqueeze(-1))
-        since = (ages[:, None] - query_ages.unsqueeze(-1)).clamp(min=0)
-        decayed = torch.log(counts[:, None] * decays(since) + 1e-3)
         product = users @ vectors.transpose(1, 2)
         if drift is not None:
             product = product + users[..., -1:] * drift
-        bonus = decayed @ self.counted + self.base + (self.alike - 1) * product
-        if self.hidden:
-            bonus = bonus + self._judged(states, vectors, decayed, since, times, span)
-        return torch.where(known, bonus, 0.0)
+        scores, known = self.judged(ages, entries, last, query_ages, sales)
+        return torch.where(known, scores + (self.alike - 1) * product, 0.0)
 
-    def _judged(self, states, vectors, decayed, since, times, span) -> torch.Tensor:
-        """What the user's state, the item and its rhythm add to the counts: float32[B, Q, H]."""
-        rhythm = torch.log1p(span / (times - 1).clamp(min=1))[:, None].expand_as(since)
+    def judged(
+        self,
+        ages: torch.Tensor,
+        entries: torch.Tensor,
+        last: torch.Tensor,
+        query_ages: torch.Tensor,
+        sales: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """float32[B, Q, H] by counts, rhythm and sales alone, and bool[B, Q, H] at which places it counts."""
+        counts, visited, times, apart, between, visit, following = _purchases(ages, entries)
+        places = torch.arange(entries.shape[1], device=entries.device)
+        known = (entries >= 0)[:, None] & (following[:, None] > last.unsqueeze(-1)) & (places <= last.unsqueeze(-1))
+        since = (ages[:, None] - query_ages.unsqueeze(-1)).clamp(min=0)
+        decayed = torch.log(counts[:, None] * decays(since) + 1e-3)
+        scores = decayed @ self.counted + self.base
+        if not self.hidden:
+            return scores, known
+        upto = visit.gather(1, last)
+        passed = (upto.unsqueeze(-1) - visit[:, None]).clamp(min=0)
         several = (times > 1).to(since.dtype)[:, None].expand_as(since)
-        waited = torch.log1p(since)
-        told = [torch.log1p(times)[:, None].expand_as(since), several, waited, rhythm, (waited - rhythm) * several]
-        features = torch.cat([decayed, torch.stack(told, dim=-1)], dim=-1)
-        hidden = self.told(features) + self.user(states)[:, :, None] + self.item(vectors[..., :-1])[:, None]
-        return self.out(F.gelu(self.norm(hidden))).squeeze(-1).float()
+        usual = [torch.log1p(each / (times - 1).clamp(min=1))[:, None].expand_as(since) for each in (apart, between)]
+        waited = [torch.log1p(since), torch.log1p(passed)]
+        late = [(mine - other) * several for mine, other in zip(waited, usual, strict=True)]
+        rhythm = [torch.log1p(times)[:, None].expand_as(since), several, *usual, *waited, *late]
+        first = (ages * (entries >= 0)).amax(1, keepdim=True)
+        gap = torch.log1p((first - ages.gather(1, last)).clamp(min=0) / upto.clamp(min=1))
+        pace = [gap, torch.log1p((ages.gather(1, last) - query_ages).clamp(min=0))]
+        pace = [each.unsqueeze(-1).expand_as(since) for each in pace]
+        features = torch.cat(
+            [
+                decayed,
+                torch.log(visited[:, None] * decays(passed, VISITS) + 1e-3),
+                torch.stack([*rhythm, *pace], dim=-1),
+                sales.expand(*since.shape, SALES),
+            ],
+            dim=-1,
+        )
+        hidden = F.gelu(self.deep(F.gelu(self.norm(self.told(features)))))
+        return scores + self.out(hidden).squeeze(-1).float(), known
 
 
 @torch.no_grad()
@@ -80,27 +106,32 @@ def _purchases(ages: torch.Tensor, entries: torch.Tensor) -> tuple[torch.Tensor,
     Sorted by item, a place's figures follow from those of the item's purchase before it.
 
     Returns:
-        float32[B, H, 6] purchases decayed to that purchase's day, float32[B, H] their number, float32[B, H] days since
-        the first of them, and int64[B, H] the place of the item's next purchase, H where there is none.
+        float32[B, H, 6] purchases decayed to that purchase's day, float32[B, H, 5] decayed to its visit, float32[B, H]
+        their number, days and visits since the first of them, the number of the place's visit, counted from 0, and
+        int64[B, H] the place of the item's next purchase, H where there is none.
     """
-    length = entries.shape[1]
+    length, real = entries.shape[1], entries >= 0
+    visit = (F.pad(ages[:, 1:] != ages[:, :-1], (1, 0)) & F.pad(real[:, :-1], (1, 0))).cumsum(1).to(ages.dtype)
     items, order = entries.sort(dim=1, stable=True)
-    times = ages.gather(1, order)
     again = F.pad((items[:, 1:] == items[:, :-1]) & (items[:, 1:] >= 0), (1, 0))
-    gaps = F.pad((times[:, :-1] - times[:, 1:]).clamp(min=0), (1, 0)) * again
-    kept = torch.cat([decays(gaps), torch.ones_like(gaps).unsqueeze(-1).expand(-1, -1, 2)], dim=-1)
-    added = torch.cat([(items >= 0).to(gaps.dtype).unsqueeze(-1).expand(-1, -1, 7), gaps.unsqueeze(-1)], dim=-1)
-    figures = _carried(kept * again.unsqueeze(-1), added)
-    later = F.pad(torch.where(again[:, 1:], order[:, 1:], length), (0, 1), value=length)
+    clocks = [-ages.gather(1, order), visit.gather(1, order)]
+    gaps = [F.pad((each[:, 1:] - each[:, :-1]).clamp(min=0), (1, 0)) * again for each in clocks]
+    one = torch.ones_like(gaps[0]).unsqueeze(-1)
+    kept = torch.cat([decays(gaps[0]), decays(gaps[1], VISITS), one, one, one], dim=-1) * again.unsqueeze(-1)
+    counted = len(HALF_LIVES) + len(VISITS) + 1
+    added = torch.cat([(one * (items >= 0).unsqueeze(-1)).expand(-1, -1, counted), torch.stack(gaps, dim=-1)], dim=-1)
+    figures = _carried(kept, added)
     figures = torch.empty_like(figures).scatter(1, order.unsqueeze(-1).expand_as(figures), figures)
+    later = F.pad(torch.where(again[:, 1:], order[:, 1:], length), (0, 1), value=length)
     following = torch.empty_like(later).scatter(1, order, later)
-    return figures[..., :6], figures[..., 6], figures[..., 7], following
+    counts, visited, *others = figures.split([len(HALF_LIVES), len(VISITS), 1, 1, 1], dim=-1)
+    return counts, visited, *(each.squeeze(-1) for each in others), visit, following
 
 
 def _carried(kept: torch.Tensor, added: torch.Tensor) -> torch.Tensor:
     """x[i] = kept[i] * x[i - 1] + added[i] along dimension 1 of float32[B, H, F], in log2(H) passes.
 
-    The recurrence is associative (Blelloch 1990, section 1.4): pass by pass each place takes in twice as many before it.
+    The recurrence is associative (Blelloch 1990, section 1.4): with each pass a place takes in twice as many before it.
     """
     shift, length = 1, kept.shape[1]
     while shift < length:

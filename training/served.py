@@ -19,12 +19,13 @@ TEXT_BLOCK = 4096  # items encoded at a time; sorted by text, equal texts meet i
 
 @dataclass(frozen=True)
 class Items:
-    """float32[items, ...] of the whole catalogue: relevance vectors, and those of each of ``training.heads.PAIRED``."""
+    """float32[items, ...] of the whole catalogue: relevance vectors, those of each of ``heads.PAIRED``, and sales."""
 
     vectors: torch.Tensor
     click: torch.Tensor
     purchase: torch.Tensor
     spend: torch.Tensor
+    sales: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Served:
 
     Args:
         items: of the night whose histories are read.
-        user_encoder: (vectors, ages, entries) -> what ``training.export.UserProgram`` gives.
+        user_encoder: (vectors, sales, ages, entries) -> what ``training.export.UserProgram`` gives.
         max_history: how many of a user's latest events it reads.
     """
 
@@ -68,8 +69,10 @@ class Served:
                 history[row, -len(latest) :], ages[row, -len(latest) :] = latest, now - times
         entries = torch.from_numpy(history)
         places = entries.clamp(min=0)
-        vectors = self.items.vectors[places] * (entries >= 0).unsqueeze(-1)
-        found, click, purchase, spend, variety, again = self._encode(vectors, torch.from_numpy(ages), entries)
+        vectors, sales = (
+            each[places] * (entries >= 0).unsqueeze(-1) for each in (self.items.vectors, self.items.sales)
+        )
+        found, click, purchase, spend, variety, again = self._encode(vectors, sales, torch.from_numpy(ages), entries)
         scores = (found @ self.items.vectors.T).scatter_add_(1, places, again)
         return Users(scores, click, purchase, spend, variety)
 

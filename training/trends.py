@@ -1,4 +1,4 @@
-"""How much each item sells of late: counts that halve in two days, a week and a month, at any midnight."""
+"""What an item sells: of late, in counts that halve in two days, a week and a month; and how often to the same user."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -7,12 +7,33 @@ from training.data import Night
 from training.warm_start import PRIOR, popularity
 
 HALF_LIVES = (2.0, 7.0, 30.0)  # days: what is on offer now, the week, the season
+WEEK = 7.0
+USUAL, SURE = 0.02, 5.0  # of weeks after a purchase that see another, and how many such weeks an item is credited with
+SALES = len(HALF_LIVES) + 1  # what is counted of an item: its trend, and how often it is bought again
 
 
 def trend(night: Night, until: float) -> np.ndarray:
     """float32[known, 3]: logarithms of the counts before ``until``, above that of an item nobody bought."""
     counts = np.stack([popularity(night, until, each)[: night.known] for each in HALF_LIVES], axis=-1)
     return np.log1p(counts / PRIOR).astype(np.float32)
+
+
+def bought_again(night: Night, until: float) -> np.ndarray:
+    """float32[known]: logarithm of the share of weeks, after a user's first purchase of the item, with another one.
+
+    Weeks are counted back from ``until``; of few weeks the share is drawn towards ``USUAL``.
+    """
+    seen = night.histories.between(-np.inf, until)
+    kept = seen.items < night.known
+    weeks = np.floor((until - seen.times[kept]) / WEEK).astype(np.int64)
+    pairs, place = np.unique(np.stack([seen.users[kept], seen.items[kept]]), axis=1, return_inverse=True)
+    place = place.ravel()
+    first = np.zeros(pairs.shape[1], np.int64)
+    np.maximum.at(first, place, weeks)
+    other = np.unique(np.stack([place, weeks])[:, weeks < first[place]], axis=1)[0]
+    again = np.bincount(other, minlength=pairs.shape[1])
+    rebought, passed = (np.bincount(pairs[1], each, minlength=night.known) for each in (again, first))
+    return np.log((rebought + USUAL * SURE) / (passed + SURE)).astype(np.float32)
 
 
 class Trends:

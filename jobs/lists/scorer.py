@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 log = logging.getLogger("jobs.lists.scorer")
 
-FORMAT = 4
+FORMAT = 5
 PAIRED = ("click", "purchase", "spend")  # heads that compare a user's and an item's vector
 
 
@@ -57,7 +57,8 @@ class Scorer:
             )
 
     def items(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> dict[str, np.ndarray]:
-        """Vectors of items, float32: "vector" [n, dim], and of each of PAIRED, without columns if it wasn't trained.
+        """Vectors of items, float32: "vector" [n, dim], of each of PAIRED, without columns if it wasn't trained, and
+        "sales_vector", what training counted of them.
 
         An item the model never saw has its text and those of its tags that the model did see. The program reads equal
         texts of one call once, so callers sort by text.
@@ -68,27 +69,35 @@ class Scorer:
             known = [self._tags[name] for name in names if name in self._tags][:width]
             numbers[row, : len(known)] = known
         encodings = self._tokenizer.encode_batch(texts)
-        relevance, *paired = self._run(
+        relevance, *paired, sales = self._run(
             self._items,
             np.array([encoding.ids for encoding in encodings], np.int64),
             np.array([encoding.attention_mask for encoding in encodings], np.int64),
             numbers,
             np.array([self._index.get(item, 0) for item in item_ids], np.int64),
         )
-        return {"vector": relevance, **self._trained(paired)}
+        return {"vector": relevance, **self._trained(paired), "sales_vector": sales}
 
-    def users(self, vectors: np.ndarray, ages: np.ndarray, entries: np.ndarray) -> dict[str, np.ndarray]:
+    def users(
+        self, vectors: np.ndarray, sales: np.ndarray, ages: np.ndarray, entries: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """As :meth:`items`; and "variety" [n], NaN if it wasn't trained, and "repeats" [n, max_history].
 
         Args:
-            vectors: float32 [n, max_history, dim] of the items of each history, the most recent last.
+            vectors, sales: float32 [n, max_history, …] of the items of each history, the most recent last.
             ages: float32 [n, max_history], days from the event to the end of the night.
             entries: int64 [n, max_history], a number for each item, -1 for padding, which stands on the left.
         """
-        relevance, *paired, variety, repeats = self._run(self._users, vectors, ages, entries)
+        relevance, *paired, variety, repeats = self._run(self._users, vectors, sales, ages, entries)
         if "variety" not in self.manifest["tasks"]:
             variety = np.full_like(variety, np.nan)
-        return {"vector": relevance, **self._trained(paired), "variety": variety, "repeats": repeats}
+        return {
+            "vector": relevance,
+            **self._trained(paired),
+            "sales_vector": np.zeros((len(relevance), 0), np.float32),
+            "variety": variety,
+            "repeats": repeats,
+        }
 
     def _run(self, program, *inputs: np.ndarray) -> list[np.ndarray]:
         with self._torch.inference_mode():

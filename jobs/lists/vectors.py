@@ -27,7 +27,7 @@ READS = {
 }
 
 DESCRIBED = ("text", "brand", "category_path")  # what the model reads of an item
-VECTORS = ("vector", *(f"{name}_vector" for name in PAIRED))
+VECTORS = ("vector", *(f"{name}_vector" for name in PAIRED), "sales_vector")
 SCHEMA = ", ".join(["id string", *(f"{name} array<float>" for name in VECTORS)])
 OF_USERS = f"{SCHEMA}, variety double, repeats map<string,float>"
 ARRAYS = ("item_ids", "times")
@@ -113,17 +113,17 @@ def item_encoder(folder: str) -> Callable:
 
 def user_encoder(folder: str, block: Block, night_end: datetime) -> Callable:
     """Arrow batches of user_id, item_ids, times to :data:`OF_USERS`; who has no item of the block has no row."""
-    known = block.matrix("vector")
+    known = (block.matrix("vector"), block.matrix("sales_vector"))
 
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in parts(batches, USERS_AT_ONCE):
             encoder = scorer(folder)
             inputs = pad(batch, block, known, encoder.manifest["max_history"], night_end)
-            seen = (inputs[2] >= 0).any(axis=1)
+            seen = (inputs[1] >= 0).any(axis=1)
             if seen.any():
                 users = batch["user_id"].filter(pa.array(seen))
-                vectors, ages, entries = (array[seen] for array in inputs)
-                found = encoder.users(vectors, ages, entries)
+                ages, entries, *about = (array[seen] for array in inputs)
+                found = encoder.users(*about, ages, entries)
                 variety = pa.array(found["variety"].astype(np.float64), from_pandas=True)
                 made = _output(users, found).append_column("variety", variety)
                 yield made.append_column("repeats", _repeats(entries, found["repeats"], block.ids))
@@ -132,9 +132,10 @@ def user_encoder(folder: str, block: Block, night_end: datetime) -> Callable:
 
 
 def pad(
-    batch: pa.RecordBatch, block: Block, known: np.ndarray, length: int, night_end: datetime
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Histories as the user encoder reads them: vectors [n, length, d], ages in days and entries [n, length].
+    batch: pa.RecordBatch, block: Block, known: tuple[np.ndarray, ...], length: int, night_end: datetime
+) -> tuple[np.ndarray, ...]:
+    """Histories as the user encoder reads them: ages in days and entries [n, length], and [n, length, d] for each
+    matrix of the block's items.
 
     An entry is the item's position in the block, -1 for padding. Items that are not in the block leave no gap; the most
     recent stands at length - 1.
@@ -149,11 +150,13 @@ def pad(
     owners, positions, times = owners[kept], positions[kept], times[kept]
     after = np.searchsorted(owners, owners, side="right") - np.arange(len(owners))  # 1 for a history's last item
     place = (owners, length - after)
-    vectors = np.zeros((len(items), length, known.shape[1]), np.float32)
-    ages, entries = np.zeros(vectors.shape[:2], np.float32), np.full(vectors.shape[:2], -1, np.int64)
-    vectors[place], entries[place] = known[positions], positions
+    ages, entries = np.zeros((len(items), length), np.float32), np.full((len(items), length), -1, np.int64)
+    entries[place] = positions
     ages[place] = (end - times) / np.timedelta64(1, "D")
-    return vectors, ages, entries
+    told = [np.zeros((*entries.shape, each.shape[1]), np.float32) for each in known]
+    for mine, each in zip(told, known, strict=True):
+        mine[place] = each[positions]
+    return ages, entries, *told
 
 
 def _repeats(entries: np.ndarray, repeats: np.ndarray, ids: pa.Array) -> pa.MapArray:

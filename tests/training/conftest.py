@@ -160,6 +160,7 @@ def tiny(backbone: Path):
         shown=3,
         negatives=8,
         live_texts=3,
+        repeats_steps=2,
         steps=12,
         warmup=2,
         refresh_every=4,

@@ -91,7 +91,7 @@ def test_rows_go_by_item_and_tag_and_the_rest_as_it_is(champion: Champion, befor
     cold = {name: value.clone() for name, value in model.state_dict().items()}
     champion.adopt(model, night, counted=())
     found, theirs = model.state_dict(), load_file(champion.folder / "model.safetensors")
-    by_item = {"items.own.weight", "items.own_bias.weight", "items.trend.weight", "heads.usual.weight"}
+    by_item = {f"items.{name}.weight" for name in ("own", "own_bias", "trend", "bought_again")} | {"heads.usual.weight"}
     for name in by_item | {"items.tags.weight"}:  # 0 is none, 1 is new, and then all of the champion's in their order
         assert torch.equal(found[name][0], theirs[name][0])
         assert torch.equal(found[name][1], cold[name][1])

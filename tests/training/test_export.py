@@ -15,6 +15,7 @@ from training.export import export
 from training.heads import logits
 from training.model import Recommender
 from training.precision import mixed, product_type
+from training.trends import SALES
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, lake: Path, tiny) -> tupl
     night = load(str(lake), DAY).training()
     torch.manual_seed(4)
     model = Recommender(load_backbone(tiny.backbone_folder), night.known, len(night.tag_names), tiny)
-    torch.nn.init.normal_(model.items.tags.weight)
+    for part in (model.items.tags, model.items.trend, model.items.bought_again, model.users.repeats.out):
+        torch.nn.init.normal_(part.weight)
     torch.nn.init.normal_(model.users.say.weight)
     folder = tmp_path_factory.mktemp("model") / "export"
     for part in (*model.heads.users.values(), model.heads.variety, model.heads.query):  # they start at zero
@@ -49,7 +51,7 @@ def test_items(exported, tiny, rows: int):
     vectors = model.items(texts, tags, index)
     click, purchase, spend = model.heads.of_items(vectors, index)
     spend[:, -1] += model.heads.excess  # the mean of a lognormal lies above the exponential of its logarithm's
-    for ours, theirs in zip((vectors, click, purchase, spend), found, strict=True):
+    for ours, theirs in zip((vectors, click, purchase, spend, model.items.sales(index)), found, strict=True):
         torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
 
 
@@ -59,9 +61,10 @@ def test_users_with_full_one_item_and_empty_histories(exported, tiny):
     vectors, ages = torch.randn(3, tiny.max_history, tiny.dim), torch.rand(3, tiny.max_history).sort(descending=True)[0]
     seen = torch.arange(tiny.max_history) >= torch.tensor([[0], [tiny.max_history - 1], [tiny.max_history]])
     entries = torch.where(seen, torch.arange(tiny.max_history) % 3, -1)
-    found = torch.export.load(folder / "user_encoder.pt2").module()(vectors, ages, entries)
+    sales = torch.randn(3, tiny.max_history, SALES)
+    found = torch.export.load(folder / "user_encoder.pt2").module()(vectors, sales, ages, entries)
     last, now = torch.full((3, 1), tiny.max_history - 1), torch.zeros(3, 1)
-    users, again = (each[:, 0] for each in model.users(vectors, ages, entries, last, now))
+    users, again = (each[:, 0] for each in model.users(vectors, ages, entries, last, now, sales=sales.unsqueeze(1)))
     click, purchase, spend = model.heads.of_users(users)
     items = torch.nn.functional.pad(torch.randn(3, tiny.head_dim), (0, 1), value=1.0)
     scores = torch.randn(3)
@@ -90,7 +93,7 @@ def test_manifest_and_items(exported, lake: Path, tiny):
     _, folder = exported
     night = load(str(lake), DAY)
     assert json.loads((folder / "manifest.json").read_text()) == {
-        "format": 4,
+        "format": 5,
         "dim": 13,
         "max_history": 16,
         "max_tokens": 8,

@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.conftest import DAY, write_histories, write_items
 from training.data import load
-from training.trends import HALF_LIVES, Trends, trend
+from training.trends import HALF_LIVES, Trends, bought_again, trend
 
 
 @pytest.fixture
@@ -44,3 +44,18 @@ def test_at_every_midnight_they_are_what_was_known_then(night):
         whole = trend(night, midnight)
         expected = [whole[item] if item < night.known else np.zeros(3) for item in items]
         np.testing.assert_allclose(found[place], expected, atol=1e-5)
+
+
+def test_how_often_an_item_is_bought_again(tmp_path: Path):
+    """Weeks back from the moment: a by u in weeks 3, 1 and 0, by v in week 2; b twice in one week."""
+    histories = {
+        "u": [("a", 22), ("a", 10), ("a", 3), ("a", 3)],
+        "v": [("a", 16), ("b", 5), ("b", 4)],
+    }
+    write_histories(tmp_path, {user: [(item, age + 7) for item, age in events] for user, events in histories.items()})
+    write_items(tmp_path, {"a": "milk", "b": "tea"})
+    night = load(str(tmp_path), DAY).training()
+    # of a: u's three weeks after the first saw two, v's two none; of b there was no week after
+    assert np.exp(bought_again(night, night.cut)) == pytest.approx([(2 + 0.1) / (5 + 5), 0.1 / 5])
+    before = np.exp(bought_again(night, night.cut - 7))  # u in weeks 2 and 0 by then, v in week 1
+    assert before == pytest.approx([(1 + 0.1) / (3 + 5), 0.1 / 5])

@@ -19,7 +19,9 @@ LONGEST = 3
 
 
 class Items(torch.nn.Module):
-    """vector = sum of the words' and the tags' vectors, then the item's bias; vectors of the heads = its first two."""
+    """vector = sum of the words' and the tags' vectors, then the item's bias, which is its sales too; vectors of the
+    heads = its first two.
+    """
 
     def __init__(self):
         super().__init__()
@@ -32,17 +34,17 @@ class Items(torch.nn.Module):
     def forward(self, token_ids, attention_mask, tags, item_index):
         text = (self.words(token_ids) * attention_mask[..., None]).sum(1) + self.tags(tags).sum(1)
         vectors = torch.cat([text, self.biases(item_index)], dim=1)
-        return vectors, *(vectors[:, :2] * scale for scale in (1, 1, 1))
+        return vectors, *(vectors[:, :2] * scale for scale in (1, 1, 1)), vectors[:, 3:]
 
 
 class Users(torch.nn.Module):
     """vector = sum of the items' vectors / (1 + age) + the vector of the last place, then 1 for the items' bias.
 
-    The last place's item scores 1 / (1 + age) more. The heads' vectors are thirds, halves and quarters of its first
-    two, a point of relevance adds 0.5 to logits, and the variety is 0.25.
+    The last place's item scores 1 / (1 + age) and its sales more. The heads' vectors are thirds, halves and quarters
+    of its first two, a point of relevance adds 0.5 to logits, and the variety is 0.25.
     """
 
-    def forward(self, item_vectors, ages, entries):
+    def forward(self, item_vectors, sales, ages, entries):
         weights = (entries >= 0).float() / (1 + ages)
         summed = (item_vectors * weights[..., None]).sum(1) + item_vectors[:, -1]
         vectors = torch.cat([summed[:, :3], torch.ones_like(summed[:, :1])], dim=1)
@@ -50,7 +52,7 @@ class Users(torch.nn.Module):
         click, purchase, spend = (vectors[:, :2] / part for part in (3, 2, 4))
         gain = torch.full_like(click[:, :1], 0.5)
         paired = torch.cat([click, gain], dim=1), torch.cat([purchase, gain], dim=1), spend
-        return vectors, *paired, torch.full_like(ages[:, 0], 0.25), weights * latest
+        return vectors, *paired, torch.full_like(ages[:, 0], 0.25), weights * latest + sales[..., 0] * latest
 
 
 def write_export(folder, **manifest):
@@ -59,8 +61,9 @@ def write_export(folder, **manifest):
     text = tuple(torch.ones(shape, dtype=torch.int64) for shape in ((2, 4), (2, 4), (2, 2), (2,)))
     shapes = ({0: rows, 1: tokens}, {0: rows, 1: tokens}, {0: rows}, {0: rows})
     of_items = torch.export.export(Items(), text, dynamic_shapes=shapes)
-    history = (torch.ones(2, LONGEST, 4), torch.ones(2, LONGEST), torch.ones(2, LONGEST, dtype=torch.int64))
-    of_users = torch.export.export(Users(), history, dynamic_shapes=({0: rows}, {0: rows}, {0: rows}))
+    about = torch.ones(2, LONGEST, 4), torch.ones(2, LONGEST, 1)
+    history = (*about, torch.ones(2, LONGEST), torch.ones(2, LONGEST, dtype=torch.int64))
+    of_users = torch.export.export(Users(), history, dynamic_shapes=({0: rows},) * 4)
     torch.export.save(of_items, folder / "item_encoder.pt2")
     torch.export.save(of_users, folder / "user_encoder.pt2")
 
@@ -72,7 +75,7 @@ def write_export(folder, **manifest):
     (folder / "items.json").write_text(json.dumps(list(KNOWN)))
     (folder / "tags.json").write_text(json.dumps(list(TAGS)))
     described = {
-        "format": 4,
+        "format": 5,
         "dim": 4,
         "max_history": LONGEST,
         "max_tokens": 8,
@@ -126,8 +129,8 @@ class Shop:
         return self.frame("behaviour.histories", *rows)
 
     def vectors(self, users, items, repeats=()):
-        """{id: (vector, then those of click, purchase and spend, empty if not given)}, {user_id: {item_id: added}}."""
-        names = ("vector", "click_vector", "purchase_vector", "spend_vector")
+        """{id: (vector, then those of click, purchase, spend and sales, empty if not given)}, {user: {item: added}}."""
+        names = ("vector", "click_vector", "purchase_vector", "spend_vector", "sales_vector")
         return self.frame(
             "lists.vectors",
             *(

@@ -57,7 +57,7 @@ def test_an_items_brand_and_categories_count_as_far_as_the_model_knows_them(shop
 
 
 def test_an_item_that_changes_its_brand_is_encoded_anew(shop, export):
-    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [7, 7], [8, 8]) for name in ("apple", "bread")})
+    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [7, 7], [8, 8], [6, 6], [5]) for name in ("apple", "bread")})
     last_items = shop.items(shop.item("apple", brand="acme"), shop.item("bread", brand="acme"))
     items = shop.items(shop.item("apple", brand="acme"), shop.item("bread"))
     frame = vectors(items, shop.histories(), Model("7", "r", str(export)), last_vectors, last_items, day=shop.night)
@@ -66,7 +66,8 @@ def test_an_item_that_changes_its_brand_is_encoded_anew(shop, export):
 
 @pytest.mark.parametrize(("version", "kept"), [("7", True), ("6", False)])
 def test_an_item_keeps_last_nights_vector_while_its_text_and_the_model_stay(shop, export, version, kept):
-    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [7, 7], [8, 8]) for name in ("apple", "bread", "gone")})
+    before = ([9, 9, 9, 9], [7, 7], [8, 8], [6, 6], [5])
+    last_vectors = shop.vectors({}, dict.fromkeys(("apple", "bread", "gone"), before))
     last_items = shop.items(shop.item("apple", "fruit"), shop.item("bread", "fruit"), shop.item("gone", "red"))
     frame = vectors(
         shop.items(shop.item("apple", "fruit"), shop.item("bread", "bakery"), shop.item("cake", "red")),
@@ -98,8 +99,8 @@ def test_users_are_encoded_from_their_last_items_oldest_first_with_ages_at_the_n
 
 def test_what_an_items_repeat_adds_is_told_by_its_id(made):
     told = {row["id"]: row["repeats"] for row in made.collect()}
-    # the small model adds 1 / (1 + age) to the last item alone
-    assert {user: told[user] for user in ("ann", "bob")} == {"ann": {"bread": 0.5}, "bob": {"bread": 0.25}}
+    # the small model adds 1 / (1 + age) and its sales, which are its bias, to the last item alone
+    assert {user: told[user] for user in ("ann", "bob")} == {"ann": {"bread": 0.75}, "bob": {"bread": 0.5}}
     assert told["dan"] == {"pear": pytest.approx(1 / 3)}
     assert told["apple"] == {}
 
@@ -120,7 +121,9 @@ def test_heads_that_were_not_trained_have_no_entries(export, tmp_path):
     assert found["vector"].tolist() == [[1, 0, 0, 0.5], [0, 0, 1, 0.25]]
     assert [found[name].shape for name in HEADS] == [(2, 0), (2, 0), (2, 2)]
     nobody = np.full((1, 3), -1)
-    found = Scorer(str(folder)).users(np.zeros((1, 3, 4), np.float32), np.zeros((1, 3), np.float32), nobody)
+    found = Scorer(str(folder)).users(
+        np.zeros((1, 3, 4), np.float32), np.zeros((1, 3, 1), np.float32), np.zeros((1, 3), np.float32), nobody
+    )
     assert np.isnan(found["variety"]).all()
 
 
@@ -134,7 +137,7 @@ def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
         manifest(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format": 1}')
-    with pytest.raises(ValueError, match="format is 1, these jobs read 4"):
+    with pytest.raises(ValueError, match="format is 1, these jobs read 5"):
         manifest(str(tmp_path))
 
 
