@@ -31,6 +31,8 @@ export NIGHT_PSEUDONYM_KEY ?= $(shell cat $(STATE)/key 2>/dev/null)
 export MLFLOW_TRACKING_URI ?= sqlite:///$(STATE)/mlflow.db
 export PYSPARK_PYTHON ?= $(CURDIR)/.venv/bin/python
 export PYTHONUNBUFFERED := 1
+# a start compiles ten thousand files of torch, DeepSpeed and Airflow if it may not keep what it compiled
+unexport PYTHONDONTWRITEBYTECODE
 export SPARK_LOCAL_IP ?= 127.0.0.1
 export AIRFLOW_HOME ?= $(CURDIR)/var/airflow
 export AIRFLOW_CONN_SPARK_DEFAULT ?= {"conn_type": "spark", "host": "local[*]"}

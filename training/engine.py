@@ -32,15 +32,15 @@ def give_memory_back() -> None:
 
 
 def parameter_groups(objective: Objective, recipe: Recipe) -> list[dict]:
-    """Learning parameters in five groups, each with its own rate."""
+    """Learning parameters in six groups, each with its own rate."""
     model = objective.recommender
     users, heads = model.users, model.heads
     repeats = users.repeats
-    gains = [users.log_decay, users.log_power, users.copy, users.voice, repeats.counted, repeats.base, repeats.alike]
+    gains = [users.log_decay, users.log_power, users.copy, users.voice, repeats.counted, repeats.alike]
     gains += [heads.gain, heads.offset, heads.log_deviation, model.items.pull, *objective.balance.parameters()]
     own = list(model.items.own.parameters()) + list(model.items.own_bias.parameters())
     backbone = [parameter for parameter in model.texts.parameters() if parameter.requires_grad]
-    taken = {id(parameter) for parameter in [*own, *gains, *model.texts.parameters()]}
+    taken = {id(parameter) for parameter in [*own, *gains, repeats.base, *model.texts.parameters()]}
     headed = [parameter for parameter in heads.parameters() if id(parameter) not in taken]
     taken |= {id(parameter) for parameter in headed}
     above = [parameter for parameter in model.parameters() if id(parameter) not in taken]
@@ -50,6 +50,7 @@ def parameter_groups(objective: Objective, recipe: Recipe) -> list[dict]:
         (own, recipe.id_lr),
         (headed, recipe.head_lr),
         (gains, recipe.gain_lr),
+        ([repeats.base], recipe.base_lr),
     )
     learning = (([each for each in params if each.requires_grad], rate) for params, rate in groups)
     return [{"params": params, "lr": rate} for params, rate in learning if params]

@@ -13,7 +13,9 @@ class Nexts(Batches):
     """Every event is a query for the one after it: for shops whose customers seldom buy two things at once.
 
     Users come once an epoch, those of like length together. A history longer than ``max_history`` shows another part
-    of itself every epoch.
+    of itself every epoch. The share ``later`` of events, drawn anew each time, asks for the second or third event after
+    them instead (for the last one, where there are fewer): what comes a little later is no worse an answer, and whoever
+    has to foresee it too learns histories less by heart.
     """
 
     def __init__(self, night: Night, recipe: Recipe):
@@ -57,14 +59,17 @@ class Nexts(Batches):
         low = int(rng.integers(len(items) - self.lengths[user] + 1))
         items, times, amounts = (each[low : low + self.lengths[user]] for each in (items, times, amounts))
         pad = width - len(items) + 1
+        place = np.arange(1, len(items))
+        skipped = rng.integers(1, 3, len(place)) * (rng.random(len(place)) < self.recipe.later)
+        asked = np.minimum(place + skipped, len(place))
         ages = np.pad(times[-2] - times[:-1], (pad, 0)).astype(np.float32)
         return {
             "history": np.pad(items[:-1], (pad, 0), constant_values=-1),
             "ages": ages,
             "query_ages": ages,
             "last": np.where(np.arange(width) < pad, -1, np.arange(width)),
-            "targets": np.pad(items[1:], (pad, 0), constant_values=-1)[:, None],
-            "paid": np.pad(amounts[1:], (pad, 0), constant_values=np.nan).astype(np.float32)[:, None],
+            "targets": np.pad(items[asked], (pad, 0), constant_values=-1)[:, None],
+            "paid": np.pad(amounts[asked], (pad, 0), constant_values=np.nan).astype(np.float32)[:, None],
             "variety": np.full(width, np.nan, np.float32),
             **unseen(width, 1),
         }

@@ -66,6 +66,7 @@ class Recipe:
         width, heads, layers: of the causal transformer over the history.
         predict: what a query asks for: "week", all items of the week from a day on which the user bought, or "next",
             the one event after each event.
+        later: of "next", share of events that ask for the second or third event after them.
         dropout: of the transformer over the history.
         repeats: hidden width of what having bought an item adds to its score; 0 lets counts alone decide.
         repeats_steps: for how many steps that is learned by itself, before all else; 0 is none.
@@ -94,10 +95,10 @@ class Recipe:
         warmup: steps over which the learning rates rise before they fall to 0.
         refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
         checkpoint_every: steps between two checkpoints.
-        backbone_lr, lr, id_lr, head_lr, gain_lr: learning rates of the language model, of the layers above it, of the
-            items' own vectors and biases, of the heads, and of the few numbers that say how age and
-            repetition count. With an id_lr of 0 an item keeps what was counted of it, and is counted anew when training
-            ends.
+        backbone_lr, lr, id_lr, head_lr, gain_lr, base_lr: learning rates of the language model, of the layers above it,
+            of the items' own vectors and biases, of the heads, of the few numbers that say how age and repetition
+            count, and of how far what was bought before stands above other items. With an id_lr of 0 an item keeps what
+            was counted of it, and is counted anew when training ends.
         bfloat16: whether matrix products run in it, on devices that have it.
         threads: of one rank; 0 leaves it to torch.
         seed: of everything random.
@@ -123,6 +124,7 @@ class Recipe:
     heads: int = 4
     layers: int = 2
     predict: str = "week"
+    later: float = 0.0
     dropout: float = 0.0
     repeats: int = 64
     repeats_steps: int = 1000
@@ -154,6 +156,7 @@ class Recipe:
     id_lr: float = 0.0
     head_lr: float = 1e-3
     gain_lr: float = 1e-2
+    base_lr: float = 0.1
     bfloat16: bool = True
     threads: int = 0
     seed: int = 17

@@ -23,6 +23,7 @@ def sequences() -> Recipe:
         cpu(),
         name="sequences",
         predict="next",
+        later=0.3,
         max_history=50,
         context=50,
         dim=257,
@@ -44,6 +45,7 @@ def sequences() -> Recipe:
         epochs=5,
         lr=1e-3,
         id_lr=1e-3,
+        base_lr=1e-2,
     )
 
 

@@ -115,6 +115,24 @@ def test_every_event_asks_for_the_one_after_it(tmp_path: Path, nexts):
     assert len(batch["candidates"]) == night.known  # no negatives drawn: all of them
 
 
+def test_some_events_ask_for_a_later_one(tmp_path: Path, nexts):
+    write_histories(tmp_path, {"u": [(name, 40 - place) for place, name in enumerate("abcde")]})
+    write_items(tmp_path, {name: name for name in "abcde"})
+    night = load(str(tmp_path), DAY).training()
+    asked = Nexts(night, replace(nexts, later=0.5, max_history=4, users=1, shards=1, epochs=200))
+    found = [told(night, asked.draw(step, 0)) for step in range(200)]
+    assert {query for row in found for query in row} == {
+        *(("a", later) for later in "bcd"),
+        *(("ab", later) for later in "cde"),
+        *(("abc", later) for later in "de"),
+        ("abcd", "e"),
+    }
+    first = [row[0][1] for row in found]
+    assert 0.4 < first.count("b") / len(first) < 0.6
+    money = asked.draw(0, 0)["paid"]
+    assert money.shape == (1, 4, 1)
+
+
 def test_a_long_history_shows_another_part_every_epoch(tmp_path: Path, nexts):
     write_histories(tmp_path, {"u": [(name, 40 - place) for place, name in enumerate("abcdef")]})
     write_items(tmp_path, {name: name for name in "abcdef"})
