@@ -24,7 +24,10 @@ FEW = 5  # baskets: who has fewer is new
 PROJECT = Path(__file__).parents[2]
 LAKE = PROJECT / "var/benchmarks/journey"
 KEY = "benchmark" * 4  # of the pseudonyms, in whose order training reads users: one for all machines
-TABLES = ("raw.events", "raw.items", "raw.promotions", "behaviour.log", "behaviour.exposures", "catalogue.items")
+TABLES = (
+    *("raw.events", "raw.items", "raw.promotions"),
+    *("behaviour.log", "behaviour.exposures", "catalogue.items", "catalogue.texts"),
+)
 
 
 @dataclass(frozen=True)

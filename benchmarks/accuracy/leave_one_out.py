@@ -47,7 +47,7 @@ def _ours(data: amazon.Dataset, folder: Path, quick: bool, order: str) -> dict[s
     """What text and fine-tuning add is asked in the file's order alone."""
     nameless = replace(data, texts=[""] * len(data.texts), attributes=[[] for _ in data.texts])
     return {
-        name: lambda split, name=name, chosen=chosen: _train(
+        name: lambda split, name=name, chosen=chosen: train(
             nameless if name == "ours, ids alone" else data,
             split,
             chosen,
@@ -64,12 +64,15 @@ def _take(found: dict, name: str, order: str, contender: Contender, split: Split
         found.setdefault(name, {}).setdefault(protocol, {})[order] = means(values) | cost
 
 
-def _train(data: amazon.Dataset, split: Split, chosen: Recipe, folder: Path) -> Lists:
+def train(data: amazon.Dataset, split: Split, chosen: Recipe, folder: Path) -> Lists:
+    """Lists of our model, trained in ``folder`` as a night trains it."""
     ids = [f"i{item:06}" for item in range(len(data.texts))]
     catalogue = ours.Catalogue(ids, data.texts, [None] * len(ids), data.attributes)
     cut = float((DAY - date(1970, 1, 1)).days + 1 - HELD_OUT_DAYS)
     lake = folder / "lake"
     users = [f"u{user:06}" for user in range(len(data.items))]
     ours.write_lake(lake, DAY, users, data.dated(cut), catalogue)
+    if chosen.pretraining:
+        ours.write_texts(lake, DAY, catalogue)
     export = ours.train(folder, lake, DAY, chosen)
     return tops(ours.scores(export, load(str(lake), DAY), catalogue, split), split)

@@ -61,6 +61,17 @@ def write_lake(lake: Path, day: date, users: list[str], histories: Histories, ca
     )
 
 
+def write_texts(lake: Path, day: date, catalogue: Catalogue) -> None:
+    """The night's ``catalogue.texts``, for pre-training: the titles."""
+    texts = sorted({text for text in catalogue.texts if text})
+    nothing, kinds = pa.nulls(len(texts), pa.string()), pa.array(["title"] * len(texts))
+    columns = {"text_id": texts, "kind": kinds, "text": texts, "about": nothing, "item_id": nothing}
+    dates = {
+        name: pa.array([each] * len(texts), pa.date32()) for name, each in (("day", day), ("since", date(1970, 1, 1)))
+    }
+    write_deltalake(str(lake / "catalogue/texts"), pa.table({**dates, **columns}), partition_by=["day"])
+
+
 def train(folder: Path, lake: Path, day: date, recipe: Recipe, ranks: int = RANKS) -> Path:
     """The export of a training run in ``folder``, started as a night starts it.
 
@@ -72,13 +83,15 @@ def train(folder: Path, lake: Path, day: date, recipe: Recipe, ranks: int = RANK
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = [str(Path(sys.executable).with_name("deepspeed")), "--num_accelerators", str(ranks)]
-    command += ["--master_port", port, "--no_local_rank", "--module", "training.finetune"]
+    command += ["--master_port", port, "--no_local_rank"]
     (folder / "recipe.json").write_text(json.dumps(recipe.parameters()))
-    command += ["--recipe", str(folder / "recipe.json"), "--day", day.isoformat(), "--lake", str(lake)]
-    with open(folder / "training.log", "w") as log:
-        done = subprocess.run(command, cwd=folder, env=environment(folder), stdout=log, stderr=log)
-    if done.returncode:
-        raise RuntimeError("training failed:\n" + (folder / "training.log").read_text()[-2000:])
+    options = ["--recipe", str(folder / "recipe.json"), "--day", day.isoformat(), "--lake", str(lake)]
+    for stage in ("pretrain", "finetune") if recipe.pretraining else ("finetune",):
+        with open(folder / f"{stage}.log", "w") as log:
+            module = ["--module", f"training.{stage}", *options]
+            done = subprocess.run([*command, *module], cwd=folder, env=environment(folder), stdout=log, stderr=log)
+        if done.returncode:
+            raise RuntimeError(f"{stage} failed:\n" + (folder / f"{stage}.log").read_text()[-2000:])
     return folder / "checkpoints" / recipe.name / day.isoformat() / "finetune/model/export"
 
 

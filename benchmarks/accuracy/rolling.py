@@ -14,6 +14,7 @@ from benchmarks.accuracy.journey import Journey
 from benchmarks.accuracy.protocol import CUTOFFS, Lists, Split, means, tops
 from training.data import load
 from training.metrics import accuracy
+from training.recipe import Recipe
 from training.recipes import recipe
 
 HALF_LIVES = (np.inf, 60.0)  # of top-frequency
@@ -45,7 +46,7 @@ def compare(data: Journey, lake: Path, quick: bool) -> tuple[dict, dict]:
                     found.setdefault(name, {}).setdefault(protocol, []).append(values)
                     if name == OURS:
                         asked.setdefault(protocol, []).append(users)
-    pooled = {name: {protocol: _joined(each) for protocol, each in mine.items()} for name, mine in found.items()}
+    pooled = {name: {protocol: joined(each) for protocol, each in mine.items()} for name, mine in found.items()}
     figures = {
         name: {protocol: {"weeks": means(values) | _cost(costs[name])} for protocol, values in mine.items()}
         for name, mine in pooled.items()
@@ -76,19 +77,29 @@ def interval(difference: np.ndarray, users: np.ndarray, seed: int = 0) -> tuple[
 
 
 def _ours(data: Journey, lake: Path, day: date, work: Path, quick: bool) -> Contender:
-    def mine(split: Split) -> Lists:
-        chosen = replace(recipe("cpu"), steps=QUICK_STEPS, checkpoint_every=QUICK_STEPS) if quick else recipe("cpu")
-        shop = work / "lake"
-        ours.write_lake(shop, day, data.users, data.upto(day), data.catalogue)
-        # what was promoted is a table of the night's; training reads of it what came before its cut
-        os.symlink(lake / "behaviour/exposures", shop / "behaviour/exposures")
-        export = ours.train(work, shop, day, chosen)
-        return tops(ours.scores(export, load(str(shop), day), data.catalogue, split), split)
-
-    return mine
+    chosen = recipe("cpu")
+    if quick:
+        chosen = replace(chosen, steps=QUICK_STEPS, repeats_steps=QUICK_STEPS, checkpoint_every=QUICK_STEPS)
+    return lambda split: train(data, lake, day, work, chosen, split)
 
 
-def _joined(each: list[Values]) -> Values:
+def train(data: Journey, lake: Path, day: date, folder: Path, chosen: Recipe, split: Split) -> Lists:
+    """Lists of our model, trained in ``folder`` as the night ``day`` trains it.
+
+    Args:
+        lake: with the tables that are the same on all days.
+    """
+    shop = folder / "lake"
+    ours.write_lake(shop, day, data.users, data.upto(day), data.catalogue)
+    # what was promoted is a table of the night's; training reads of it what came before its cut
+    os.symlink(lake / "behaviour/exposures", shop / "behaviour/exposures")
+    if chosen.pretraining:
+        os.symlink(lake / "catalogue/texts", shop / "catalogue/texts")
+    export = ours.train(folder, shop, day, chosen)
+    return tops(ours.scores(export, load(str(shop), day), data.catalogue, split), split)
+
+
+def joined(each: list[Values]) -> Values:
     return {name: np.concatenate([values[name] for values in each]) for name in each[0]}
 
 

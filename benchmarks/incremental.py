@@ -1,0 +1,153 @@
+"""Training anew every week, beside going on from the last model every week or every night: eight weeks of a shop."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+from mlflow import MlflowClient
+
+from benchmarks import Result
+from benchmarks.accuracy import journey, ours, rolling
+from benchmarks.accuracy.protocol import means, tops
+from training import tracking
+from training.data import load
+from training.recipe import Recipe
+from training.recipes import recipe
+
+QUICK_WEEKS, QUICK_STEPS = 2, 2
+ANEW = "anew every week"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a model is trained after its first time, and how.
+
+    Args:
+        every: days between two trainings; 0 is never.
+        warm: whether it goes on from the last.
+    """
+
+    every: int
+    warm: bool
+
+
+SCHEDULES = {
+    ANEW: Schedule(7, warm=False),
+    "warm every week": Schedule(7, warm=True),
+    "warm every night": Schedule(1, warm=True),
+    "never again": Schedule(0, warm=False),
+}
+
+
+def run(quick: bool) -> Result:
+    """``quick`` takes two weeks and hardly trains: it shows that all schedules run, nothing else."""
+    made = journey.prepare()
+    data, weeks = journey.load(made), journey.days(QUICK_WEEKS if quick else journey.WEEKS)
+    with tempfile.TemporaryDirectory(prefix="incremental-") as place:
+        shop = _Shop(data, Path(place), made, quick)
+        found = {name: shop.weeks(name, schedule, weeks) for name, schedule in SCHEDULES.items()}
+    figures, leads = {}, {}
+    for name, (values, seconds) in found.items():
+        figures[name] = {
+            protocol: {
+                "weeks": means(rolling.joined([each[protocol][1] for each in values])),
+                "by_week": [means(each[protocol][1]) for each in values],
+            }
+            for protocol in values[0]
+        } | {"training_seconds": round(seconds)}
+        for protocol in values[0]:
+            users = np.concatenate([each[protocol][0] for each in values])
+            apart = [
+                mine[protocol][1]["ndcg_at_10"] - other[protocol][1]["ndcg_at_10"]
+                for mine, other in zip(values, found[ANEW][0], strict=True)
+            ]
+            leads.setdefault(name, {})[protocol] = rolling.interval(np.concatenate(apart), users)
+    return Result({}, {"schedules": figures, f"ndcg@10 less that of {ANEW}": leads}, _table(figures, leads))
+
+
+class _Shop:
+    """Trains schedules on one lake, each with checkpoints and MLflow of its own."""
+
+    def __init__(self, data: journey.Journey, place: Path, made: Path, quick: bool):
+        self.data, self.place, self.quick, self.lake = data, place, quick, place / "lake"
+        self.nights: set[date] = set()
+        (self.lake / "behaviour").mkdir(parents=True)
+        os.symlink(made / "behaviour/exposures", self.lake / "behaviour/exposures")
+
+    def weeks(self, name: str, schedule: Schedule, weeks: list[date]) -> tuple[list[dict], float]:
+        """Values of each week by protocol, as ``rolling.protocols`` has them, and the seconds of all trainings."""
+        folder, spent, values = self.place / name.replace(" ", "_"), 0.0, []
+        for week in weeks:
+            if week == weeks[0]:
+                export, seconds = self._first(folder, week)
+                spent += seconds
+            elif schedule.every:
+                for back in reversed(range(0, 7, schedule.every)):
+                    export, seconds = self._train(folder, week - timedelta(days=back), schedule.warm)
+                    spent += seconds
+            values.append(self._values(export, week))
+            reached = values[-1]["all"][1]["ndcg_at_10"].mean()
+            print(f"{name}, {week}: NDCG@10 {reached:.4f}", file=sys.stderr, flush=True)
+        return values, spent
+
+    def _values(self, export: Path, week: date) -> dict:
+        """Of that model's lists, by what was known before the week."""
+        split, night = self.data.week(week), load(str(self._lake_of(week)), week)
+        return rolling.protocols(tops(ours.scores(export, night, self.data.catalogue, split), split), split)
+
+    def _first(self, folder: Path, day: date) -> tuple[Path, float]:
+        """All schedules begin with one model, trained once."""
+        first = self.place / "first"
+        if not first.exists():
+            self.export, self.seconds = self._train(first, day, warm=False)
+        folder.mkdir()
+        shutil.copy(first / "mlflow.db", folder / "mlflow.db")
+        if (first / "checkpoints/encodings").exists():
+            shutil.copytree(first / "checkpoints/encodings", folder / "checkpoints/encodings")
+        return self.export, self.seconds
+
+    def _train(self, folder: Path, day: date, warm: bool) -> tuple[Path, float]:
+        """The export of that night's model, which is the champion from now on; and the seconds it took."""
+        lake, began = self._lake_of(day), time.perf_counter()
+        export = ours.train(folder, lake, day, self._recipe(warm))
+        seconds = time.perf_counter() - began
+        client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+        newest = max(client.search_model_versions(f"name = '{tracking.MODEL}'"), key=lambda each: int(each.version))
+        client.set_registered_model_alias(tracking.MODEL, tracking.CHAMPION, newest.version)
+        return export, seconds
+
+    def _recipe(self, warm: bool) -> Recipe:
+        chosen = recipe("cpu_warm" if warm else "cpu")
+        if not self.quick:
+            return chosen
+        return replace(chosen, steps=QUICK_STEPS, warm_steps=QUICK_STEPS, repeats_steps=QUICK_STEPS)
+
+    def _lake_of(self, day: date) -> Path:
+        """The lake, with that night's tables."""
+        if day not in self.nights:
+            ours.write_lake(self.lake, day, self.data.users, self.data.upto(day), self.data.catalogue)
+            self.nights.add(day)
+        return self.lake
+
+
+def _table(figures: dict, leads: dict) -> list[list[str]]:
+    rows = [["schedule, protocol", "ndcg@10", "recall@10", "first week", "last week", "less anew's", "training s"]]
+    for name, found in figures.items():
+        for protocol, (low, high) in leads[name].items():
+            mine = found[protocol]
+            rows.append(
+                [
+                    f"{name}, {protocol}",
+                    *(f"{mine['weeks'][metric]:.4f}" for metric in ("ndcg@10", "recall@10")),
+                    *(f"{mine['by_week'][week]['ndcg@10']:.4f}" for week in (0, -1)),
+                    f"{low:+.4f} to {high:+.4f}",
+                    str(found["training_seconds"]),
+                ]
+            )
+    return rows

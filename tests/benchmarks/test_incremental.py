@@ -1,0 +1,62 @@
+"""When each schedule trains; the trainings themselves are the benchmark's."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import incremental
+from benchmarks.incremental import SCHEDULES, _Shop
+
+WEEKS = [date(2017, 12, 10), date(2017, 12, 17), date(2017, 12, 24)]
+
+
+class Told(_Shop):
+    """Writes down what would be trained, and serves nothing."""
+
+    def __init__(self, place: Path):
+        self.place, self.trained, self.asked = place, [], []
+
+    def _train(self, folder: Path, day: date, warm: bool) -> tuple[Path, float]:
+        folder.mkdir(exist_ok=True)
+        (folder / "mlflow.db").touch()
+        self.trained.append((folder.name, day, warm))
+        return folder / str(day), 2.0
+
+    def _values(self, export: Path, week: date) -> dict:
+        self.asked.append(export.name)
+        return {"all": (np.zeros(1), {"ndcg_at_10": np.zeros(1)})}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Told:
+    return Told(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "asked"),
+    [
+        (incremental.ANEW, 2, ["2017-12-10", "2017-12-17", "2017-12-24"]),
+        ("warm every week", 2, ["2017-12-10", "2017-12-17", "2017-12-24"]),
+        ("warm every night", 14, ["2017-12-10", "2017-12-17", "2017-12-24"]),
+        ("never again", 0, ["2017-12-10"] * 3),
+    ],
+)
+def test_a_schedule_trains_when_it_says(shop: Told, name: str, count: int, asked: list[str]):
+    values, seconds = shop.weeks(name, SCHEDULES[name], WEEKS)
+    first, *later = shop.trained
+    assert first == ("first", WEEKS[0], False)
+    assert len(later) == count
+    assert {warm for _, _, warm in later} <= {SCHEDULES[name].warm}
+    assert [day for _, day, _ in later] == sorted(day for _, day, _ in later)
+    assert all(WEEKS[0] < day <= WEEKS[-1] for _, day, _ in later)
+    assert shop.asked == asked
+    assert (len(values), seconds) == (3, 2.0 * (count + 1))
+
+
+def test_all_begin_with_one_model(shop: Told):
+    for name, schedule in SCHEDULES.items():
+        shop.weeks(name, schedule, WEEKS[:1])
+    assert shop.trained == [("first", WEEKS[0], False)]
+    assert shop.asked == ["2017-12-10"] * 4
