@@ -9,7 +9,7 @@ from training.recipe import Pretraining, Recipe
 
 def cpu() -> Recipe:
     """Two ranks of one core each: a night's first model in minutes."""
-    return Recipe(name="cpu", hardware="cpu", threads=1)
+    return Recipe(name="cpu", hardware="cpu", threads=1, steps=100)
 
 
 def cpu_warm() -> Recipe:

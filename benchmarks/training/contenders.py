@@ -111,7 +111,9 @@ def _start(
     contender: Contender, lake: Path, day: date, steps: Steps, folder: Path, following: Path
 ) -> subprocess.Popen:
     """Its worker, or the launcher of its ranks, as the leader of a group of processes."""
-    (folder / "recipe.json").write_text(json.dumps(contender.recipe.parameters()))
+    # what is learned before the first step isn't measured
+    chosen = replace(contender.recipe, repeats_steps=min(contender.recipe.repeats_steps, 1))
+    (folder / "recipe.json").write_text(json.dumps(chosen.parameters()))
     command = [sys.executable, "-m"] if contender.bare else _launcher(contender.ranks)
     command += ["benchmarks.training.worker", "--recipe", str(folder / "recipe.json"), "--lake", str(lake)]
     command += ["--day", day.isoformat(), "--warmup", str(steps.warmup), "--steps", str(steps.counted)]
