@@ -129,8 +129,6 @@ def test_some_events_ask_for_a_later_one(tmp_path: Path, nexts):
     }
     first = [row[0][1] for row in found]
     assert 0.4 < first.count("b") / len(first) < 0.6
-    money = asked.draw(0, 0)["paid"]
-    assert money.shape == (1, 4, 1)
 
 
 def test_a_long_history_shows_another_part_every_epoch(tmp_path: Path, nexts):
