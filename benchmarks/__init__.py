@@ -3,6 +3,7 @@
 import os
 import platform
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +38,14 @@ class Result:
     table: list[list[str]] = field(default_factory=list)
 
 
+RARE = 50  # times what a sample takes, between two of them: 2 % of one core
+
+
 class PeakMemory:
     """Samples the memory of this process and its children: ``with PeakMemory() as peak: ...; peak.gib``.
 
-    Proportional set size: a page that two processes share counts half for each.
+    Proportional set size: a page that two processes share counts half for each. To add it up takes the kernel a tenth
+    of a second for some gigabytes, during which the process can't get memory; so the more it takes, the rarer it is.
     """
 
     def __init__(self, every: float = 0.2):
@@ -58,8 +63,11 @@ class PeakMemory:
         self._sampler.join()
 
     def _sample(self) -> None:
-        while not self._done.wait(self._every):
+        took = 0.0
+        while not self._done.wait(max(self._every, RARE * took)):
+            began = time.perf_counter()
             self.gib = max(self.gib, sum(map(_proportional, _tree())) / 2**30)
+            took = time.perf_counter() - began
 
 
 def cpu_seconds() -> float:
