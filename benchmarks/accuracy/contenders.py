@@ -14,6 +14,8 @@ from benchmarks.accuracy.protocol import Lists, Split, tops
 
 PEERS = Path(__file__).parents[2] / "var/peers"  # their environment
 
+PUBLISHED, NEURAL = ("ALS", "BPR"), ("SASRec", "eSASRec")
+
 Contender = Callable[[Split], Lists]
 
 
@@ -44,11 +46,11 @@ def neighbours(half_lives: tuple[float, ...], of_late: tuple[float, ...] = ()) -
     }
 
 
-def published(folder: Path, seconds: float) -> dict[str, Contender]:
-    """Models of public packages, in their own environment; the neural ones train for ``seconds``."""
-    models = {"ALS": "als", "BPR": "bpr", "SASRec": "sasrec", "eSASRec": "esasrec"}
+def published(folder: Path, seconds: float | None) -> dict[str, Contender]:
+    """Models of public packages, in their own environment; the neural ones train for ``seconds``, None without them."""
     return {
-        title: lambda split, model=model: _installed(model, split, folder, seconds) for title, model in models.items()
+        title: lambda split, title=title: _installed(title.lower(), split, folder, seconds or 0.0)
+        for title in PUBLISHED + (NEURAL if seconds else ())
     }
 
 

@@ -1,4 +1,7 @@
-"""Complete Journey: our model, trained anew for each week as a shop would, beside its peers."""
+"""Complete Journey: our model, trained anew for each week as a shop would, beside its peers.
+
+The neural peers, which take as long as we do, take part in the last week alone.
+"""
 
 import os
 import tempfile
@@ -18,7 +21,7 @@ from training.recipe import Recipe
 from training.recipes import recipe
 
 HALF_LIVES = (np.inf, 60.0)  # of top-frequency
-OF_LATE = (7.0,)  # of popularity: offers change by the week
+OF_LATE = (2.0, 7.0)  # of popularity: offers change by the week
 QUICK_STEPS, QUICK_SECONDS = 4, 20
 DRAWS = 2000  # bootstrap samples
 OURS = "ours"
@@ -28,7 +31,9 @@ Values = dict[str, np.ndarray]  # float64[user-weeks] by metric
 
 
 def compare(data: Journey, lake: Path, quick: bool) -> tuple[dict, dict]:
-    """Figures by model, protocol and "weeks"; and our lead over the best peer, by protocol and metric."""
+    """Figures by model, protocol and "weeks" or "last week"; and our lead over the best peer of all weeks, by protocol
+    and metric.
+    """
     days = journey.days(1 if quick else journey.WEEKS)
     found: dict[str, dict[str, list[Values]]] = {}
     asked: dict[str, list[np.ndarray]] = {}
@@ -37,7 +42,7 @@ def compare(data: Journey, lake: Path, quick: bool) -> tuple[dict, dict]:
         for day in days:
             split, work = data.week(day), Path(folder) / day.isoformat()
             made = {OURS: measured(f"{OURS}, {day}", _ours(data, lake, day, work, quick), split)}
-            spent = QUICK_SECONDS if quick else made[OURS][1]["seconds"]
+            spent = (QUICK_SECONDS if quick else made[OURS][1]["seconds"]) if day == days[-1] else None
             for name, contender in (neighbours(HALF_LIVES, OF_LATE) | published(work, spent)).items():
                 made[name] = measured(f"{name}, {day}", contender, split)
             for name, (lists, cost) in made.items():
@@ -46,10 +51,18 @@ def compare(data: Journey, lake: Path, quick: bool) -> tuple[dict, dict]:
                     found.setdefault(name, {}).setdefault(protocol, []).append(values)
                     if name == OURS:
                         asked.setdefault(protocol, []).append(users)
-    pooled = {name: {protocol: joined(each) for protocol, each in mine.items()} for name, mine in found.items()}
+    pooled = {
+        name: {protocol: joined(each) for protocol, each in mine.items()}
+        for name, mine in found.items()
+        if len(costs[name]) == len(days)
+    }
     figures = {
-        name: {protocol: {"weeks": means(values) | _cost(costs[name])} for protocol, values in mine.items()}
-        for name, mine in pooled.items()
+        name: {
+            protocol: ({"weeks": means(pooled[name][protocol]) | _cost(costs[name])} if name in pooled else {})
+            | {"last week": means(each[-1]) | costs[name][-1]}
+            for protocol, each in mine.items()
+        }
+        for name, mine in found.items()
     }
     users = {protocol: np.concatenate(each) for protocol, each in asked.items()}
     return figures, {protocol: _leads(pooled, protocol, users[protocol]) for protocol in users}
