@@ -6,19 +6,16 @@ later training and judging see the catalogue alone (Hyndman and Athanasopoulos, 
 
 import logging
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 from mlflow import MlflowClient
 
-from training import tracking
+from training import launcher, tracking
 from training.checkpoints import Checkpoints
 from training.data import load
 from training.held_out import Figures, HeldOut, attributes
@@ -94,13 +91,8 @@ def _launch(module: str, ranks: int, **options: str) -> None:
     Raises:
         ChildProcessError: if it fails.
     """
-    with socket.socket() as free:  # the launcher's own default would meet that of a night's training
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [str(Path(sys.executable).with_name("deepspeed")), "--num_accelerators", str(ranks)]
-    command += ["--master_port", port, "--no_local_rank", "--module", module]
-    command += [word for option, value in options.items() for word in (f"--{option}", value)]
-    code = _supervised(command)
+    told = [word for option, value in options.items() for word in (f"--{option}", value)]
+    code = _supervised([*launcher.command(ranks, module), *told])
     if code:
         raise ChildProcessError(
             f"{module} of the fold {options['day']} ended with code {code}, see its log above; "

@@ -2,9 +2,7 @@
 
 import json
 import os
-import socket
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -14,6 +12,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from benchmarks.accuracy.protocol import Scores, Split
+from training import launcher
 from training.data import MICROSECONDS_A_DAY, Histories, Night
 from training.recipe import Recipe
 from training.served import Exported
@@ -79,17 +78,12 @@ def train(folder: Path, lake: Path, day: date, recipe: Recipe, ranks: int = RANK
         RuntimeError: the launcher failed; its last lines are in the message.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [str(Path(sys.executable).with_name("deepspeed")), "--num_accelerators", str(ranks)]
-    command += ["--master_port", port, "--no_local_rank"]
     (folder / "recipe.json").write_text(json.dumps(recipe.parameters()))
     options = ["--recipe", str(folder / "recipe.json"), "--day", day.isoformat(), "--lake", str(lake)]
     for stage in ("pretrain", "finetune") if recipe.pretraining else ("finetune",):
         with open(folder / f"{stage}.log", "w") as log:
-            module = ["--module", f"training.{stage}", *options]
-            done = subprocess.run([*command, *module], cwd=folder, env=environment(folder), stdout=log, stderr=log)
+            command = [*launcher.command(ranks, f"training.{stage}"), *options]
+            done = subprocess.run(command, cwd=folder, env=environment(folder), stdout=log, stderr=log)
         if done.returncode:
             raise RuntimeError(f"{stage} failed:\n" + (folder / f"{stage}.log").read_text()[-2000:])
     return folder / "checkpoints" / recipe.name / day.isoformat() / "finetune/model/export"

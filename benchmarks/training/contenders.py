@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from statistics import median
 
 from benchmarks.accuracy.ours import PROJECT, environment
 from benchmarks.training.turns import Ring
+from training import launcher
 from training.recipe import Recipe
 from training.recipes import recipe
 
@@ -114,8 +114,9 @@ def _start(
     # what is learned before the first step isn't measured
     chosen = replace(contender.recipe, repeats_steps=min(contender.recipe.repeats_steps, 1))
     (folder / "recipe.json").write_text(json.dumps(chosen.parameters()))
-    command = [sys.executable, "-m"] if contender.bare else _launcher(contender.ranks)
-    command += ["benchmarks.training.worker", "--recipe", str(folder / "recipe.json"), "--lake", str(lake)]
+    module = "benchmarks.training.worker"
+    command = [sys.executable, "-m", module] if contender.bare else launcher.command(contender.ranks, module)
+    command += ["--recipe", str(folder / "recipe.json"), "--lake", str(lake)]
     command += ["--day", day.isoformat(), "--warmup", str(steps.warmup), "--steps", str(steps.counted)]
     command += ["--folder", str(folder), "--following", str(following), *(["--bare"] if contender.bare else [])]
     env = {**os.environ, "PYTHONPATH": str(PROJECT)} if contender.gpu else environment(folder)
@@ -130,14 +131,6 @@ def _unfinished(running: dict[str, subprocess.Popen], folders: dict[str, Path]) 
         if code:
             raise RuntimeError(f"{name} failed:\n{(folders[name] / 'worker.log').read_text()[-2000:]}")
     return None in codes.values()
-
-
-def _launcher(ranks: int) -> list[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    program = str(Path(sys.executable).with_name("deepspeed"))
-    return [program, "--num_accelerators", str(ranks), "--master_port", port, "--no_local_rank", "--module"]
 
 
 def _figures(contender: Contender, folder: Path) -> dict[str, float]:

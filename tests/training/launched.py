@@ -1,4 +1,4 @@
-"""What the tests hand to the deepspeed launcher: a stage of training, with a tiny recipe and a place to die.
+"""What a rank of the tests does: a stage of training, with a tiny recipe and a place to die.
 
 Environment: STAGE, pretrain or finetune; TINY_RECIPE, the recipe's fields as JSON; KILL_BEFORE_STEP, the step at whose
 start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start all weights turn into NaN.
@@ -10,7 +10,8 @@ import signal
 
 from training import finetune, pretrain, recipes, run
 
-if __name__ == "__main__":
+
+def main() -> None:
     fields = json.loads(os.environ["TINY_RECIPE"])
     plan = fields.pop("pretraining")
     tiny = recipes.Recipe(**fields, pretraining=recipes.Pretraining(**plan) if plan else None)
@@ -29,3 +30,7 @@ if __name__ == "__main__":
     run.Run._one_step = mortal
     name = os.environ["STAGE"]
     run.launched(name, {"pretrain": pretrain.pretrain, "finetune": finetune.finetune}[name])
+
+
+if __name__ == "__main__":
+    main()

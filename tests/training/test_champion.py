@@ -15,14 +15,14 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from tests.training.conftest import DAY, write_histories, write_items
-from tests.training.launcher import launch
+from tests.training.launcher import fork
 from training import tracking
 from training.champion import Champion, choose
 from training.checkpoints import Checkpoints
 from training.consolidate import consolidate
 from training.data import Night, load
 from training.export import FORMAT
-from training.finetune import build, remember, untrained
+from training.start import build, remember, untrained
 from training.warm_start import item_vectors
 from training.weeks import since
 
@@ -91,7 +91,7 @@ def test_rows_go_by_item_and_tag_and_the_rest_as_it_is(champion: Champion, befor
     cold = {name: value.clone() for name, value in model.state_dict().items()}
     champion.adopt(model, night, counted=())
     found, theirs = model.state_dict(), load_file(champion.folder / "model.safetensors")
-    by_item = {f"items.{name}.weight" for name in ("own", "own_bias", "trend", "bought_again")} | {"heads.usual.weight"}
+    by_item = {f"items.{name}.weight" for name in ("own", "own_bias")} | {"heads.usual.weight"}
     for name in by_item | {"items.tags.weight"}:  # 0 is none, 1 is new, and then all of the champion's in their order
         assert torch.equal(found[name][0], theirs[name][0])
         assert torch.equal(found[name][1], cold[name][1])
@@ -104,7 +104,6 @@ def test_what_is_counted_is_the_nights(champion: Champion, night: Night, tiny):
     """The champion's counts know days that the night's older queries don't."""
     model = build(tiny, night, tiny.backbone_folder, champion).recommender
     theirs = load_file(champion.folder / "model.safetensors")
-    assert not model.items.trend.weight.any()  # while it learns, this comes with the queries
     usual = untrained(tiny, night, tiny.backbone_folder)
     remember(usual, tiny, night, since(night, tiny))
     assert torch.equal(model.heads.usual.weight, usual.heads.usual.weight)
@@ -206,7 +205,7 @@ def test_a_warm_night_goes_on_where_the_champion_ended(tmp_path: Path, nights: P
     runs, started = {}, {}
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     for day in (DAY, LATER):
-        done = launch(home, nights, recipe, day=day)
+        done = fork(home, nights, recipe, day=day)
         assert done.returncode == 0, done.stderr[-3000:]
         experiment = client.get_experiment_by_name("nightly").experiment_id
         (run,) = client.search_runs([experiment], f"tags.stage = 'finetune' and tags.day = '{day}'")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
 from tests.training.conftest import DAY, fill, save_words
-from tests.training.launcher import checkpoints, curve, launch
+from tests.training.launcher import checkpoints, curve, fork
 from tests.training.test_corpus import write_texts
 from training.backbone import load_backbone
 from training.corpus import Corpus
@@ -45,7 +45,7 @@ def taught(tiny, tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def distilled(tmp_path_factory: pytest.TempPathFactory, shop: Path, taught) -> Path:
     home = tmp_path_factory.mktemp("distilled")
-    done = launch(home, shop, taught, stage="pretrain")
+    done = fork(home, shop, taught, stage="pretrain")
     assert done.returncode == 0, done.stderr[-3000:]
     return home
 
@@ -61,7 +61,7 @@ def test_a_student_learns_what_its_teacher_says_of_texts_it_never_saw(distilled:
 def test_the_student_is_a_folder_of_fewer_layers(distilled: Path, taught, shop: Path):
     student = load_backbone(str(checkpoints(distilled, "pretrain") / "model"))
     assert (student.backbone.config.num_hidden_layers, len(student.backbone.encoder.layer)) == (1, 1)
-    done = launch(distilled, shop, taught)
+    done = fork(distilled, shop, taught)
     assert done.returncode == 0, done.stderr[-3000:]
     tuned = load_file(checkpoints(distilled) / "model/model.safetensors")
     assert any("texts.backbone.encoder.layer.0." in name for name in tuned)
@@ -69,7 +69,7 @@ def test_the_student_is_a_folder_of_fewer_layers(distilled: Path, taught, shop: 
 
 
 def test_one_rank_with_zero_3_learns_as_two_do(tmp_path: Path, distilled: Path, shop: Path, taught):
-    alone = launch(tmp_path / "home", shop, replace(taught, hardware="cpu_zero3"), ranks=1, stage="pretrain")
+    alone = fork(tmp_path / "home", shop, replace(taught, hardware="cpu_zero3"), ranks=1, stage="pretrain")
     assert alone.returncode == 0, alone.stderr[-2000:]
     ours, theirs = ([loss for _, loss in curve(home, "loss", "pretrain")] for home in (tmp_path / "home", distilled))
     assert ours == pytest.approx(theirs, rel=1e-3)
@@ -77,7 +77,7 @@ def test_one_rank_with_zero_3_learns_as_two_do(tmp_path: Path, distilled: Path, 
 
 def test_a_teacher_that_is_none(tmp_path: Path, shop: Path, taught):
     plan = replace(taught.pretraining, teacher=str(tmp_path))
-    done = launch(tmp_path / "home", shop, replace(taught, pretraining=plan), ranks=1, stage="pretrain")
+    done = fork(tmp_path / "home", shop, replace(taught, pretraining=plan), ranks=1, stage="pretrain")
     assert done.returncode == 1
     assert f"backbone '{tmp_path}' is no Hugging Face model" in done.stderr
 

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from tests.training.conftest import DAY
-from tests.training.launcher import checkpoints, curve, launch, the_run
+from tests.training.launcher import checkpoints, curve, fork, launch, the_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -30,7 +30,7 @@ def losses(home: Path) -> list[float]:
 def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, trained: Path, lake: Path, tiny):
     killed = launch(tmp_path / "home", lake, tiny, KILL_BEFORE_STEP="6")
     assert (checkpoints(tmp_path / "home") / "latest").read_text() == "step4"
-    resumed = launch(tmp_path / "home", lake, tiny)
+    resumed = fork(tmp_path / "home", lake, tiny)
     assert resumed.returncode == 0, killed.stderr[-2000:] + resumed.stderr[-2000:]
     assert "after 4 steps" in resumed.stderr
     assert curve(tmp_path / "home") == curve(trained)
@@ -38,7 +38,7 @@ def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, trained: Path, 
 
 
 def test_one_rank_gives_the_curve_of_two(tmp_path: Path, trained: Path, lake: Path, tiny):
-    alone = launch(tmp_path / "home", lake, tiny, ranks=1)
+    alone = fork(tmp_path / "home", lake, tiny, ranks=1)
     assert alone.returncode == 0, alone.stderr[-2000:]
     assert losses(tmp_path / "home") == pytest.approx(losses(trained), rel=1e-3)
 
@@ -47,7 +47,7 @@ def test_one_rank_gives_the_curve_of_two(tmp_path: Path, trained: Path, lake: Pa
 def test_shards_of_the_model_give_the_curve_of_whole_ones(tmp_path: Path, trained: Path, lake: Path, tiny, stage: int):
     """What ZeRO 3 leaves, gathered a tensor at a time, is the model that ZeRO 1 leaves."""
     home = tmp_path / "home"
-    done = launch(home, lake, replace(tiny, hardware=f"cpu_zero{stage}"))
+    done = fork(home, lake, replace(tiny, hardware=f"cpu_zero{stage}"))
     assert done.returncode == 0, done.stderr[-3000:]
     assert losses(home) == pytest.approx(losses(trained), rel=1e-3)
     ours, theirs = (load_file(checkpoints(each) / "model/model.safetensors") for each in (home, trained))
@@ -58,7 +58,7 @@ def test_shards_of_the_model_give_the_curve_of_whole_ones(tmp_path: Path, traine
 
 def test_adapters_learn_and_are_exported_within_the_backbone(tmp_path: Path, trained: Path, lake: Path, tiny):
     home = tmp_path / "home"
-    done = launch(home, lake, replace(tiny, tuned_layers=1, lora_rank=2, backbone_lr=1e-2, recompute=True, int8=True))
+    done = fork(home, lake, replace(tiny, tuned_layers=1, lora_rank=2, backbone_lr=1e-2, recompute=True, int8=True))
     assert done.returncode == 0, done.stderr[-3000:]
     ours, theirs = (load_file(checkpoints(each) / "model/model.safetensors") for each in (home, trained))
     assert ours.keys() == theirs.keys()
@@ -71,7 +71,7 @@ def test_adapters_learn_and_are_exported_within_the_backbone(tmp_path: Path, tra
 
 
 def test_a_finished_night_is_not_trained_twice(trained: Path, lake: Path, tiny):
-    again = launch(trained, lake, replace(tiny, steps=13))
+    again = fork(trained, lake, replace(tiny, steps=13))
     assert again.returncode == 0
     assert f"{DAY} is done already" in again.stderr
     assert len(curve(trained)) == tiny.steps

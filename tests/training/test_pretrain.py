@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.training.conftest import DAY, fill
-from tests.training.launcher import checkpoints, curve, launch, the_run
+from tests.training.launcher import checkpoints, curve, fork, the_run
 from tests.training.test_corpus import write_texts
 from training.recipe import Pretraining
 
@@ -41,7 +41,7 @@ def learner(tiny):
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory, shop: Path, learner) -> Path:
     home = tmp_path_factory.mktemp("read")
-    done = launch(home, shop, learner, stage="pretrain")
+    done = fork(home, shop, learner, stage="pretrain")
     assert done.returncode == 0, done.stderr[-3000:]
     return home
 
@@ -54,8 +54,8 @@ def test_held_out_perplexity_falls(read: Path):
 
 
 def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, read: Path, shop: Path, learner):
-    launch(tmp_path / "home", shop, learner, stage="pretrain", KILL_BEFORE_STEP="24")
-    resumed = launch(tmp_path / "home", shop, learner, stage="pretrain")
+    fork(tmp_path / "home", shop, learner, stage="pretrain", KILL_BEFORE_STEP="24")
+    resumed = fork(tmp_path / "home", shop, learner, stage="pretrain")
     assert resumed.returncode == 0, resumed.stderr[-2000:]
     assert "after 20 steps" in resumed.stderr
     for metric in ("loss", "held_out_perplexity"):
@@ -63,14 +63,14 @@ def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, read: Path, sho
 
 
 def test_one_rank_with_zero_3_gives_the_curve_of_two(tmp_path: Path, read: Path, shop: Path, learner):
-    alone = launch(tmp_path / "home", shop, replace(learner, hardware="cpu_zero3"), ranks=1, stage="pretrain")
+    alone = fork(tmp_path / "home", shop, replace(learner, hardware="cpu_zero3"), ranks=1, stage="pretrain")
     assert alone.returncode == 0, alone.stderr[-2000:]
     ours, theirs = ([loss for _, loss in curve(home, "loss", "pretrain")] for home in (tmp_path / "home", read))
     assert ours == pytest.approx(theirs, rel=5e-3)
 
 
 def test_fine_tuning_starts_from_it(read: Path, shop: Path, learner):
-    done = launch(read, shop, replace(learner, tuned_layers=0))
+    done = fork(read, shop, replace(learner, tuned_layers=0))
     assert done.returncode == 0, done.stderr[-3000:]
     left = load_file(checkpoints(read, "pretrain") / "model/model.safetensors")
     tuned = load_file(checkpoints(read) / "model/model.safetensors")
@@ -81,7 +81,7 @@ def test_fine_tuning_starts_from_it(read: Path, shop: Path, learner):
 
 
 def test_fine_tuning_without_it_says_what_to_run(tmp_path: Path, shop: Path, learner):
-    done = launch(tmp_path / "home", shop, learner, ranks=1)
+    done = fork(tmp_path / "home", shop, learner, ranks=1)
     assert done.returncode == 1
     assert f"holds no pre-trained model for {DAY}; run training.pretrain with this recipe first" in done.stderr
 
@@ -89,14 +89,14 @@ def test_fine_tuning_without_it_says_what_to_run(tmp_path: Path, shop: Path, lea
 def test_a_decoder_reads_on(tmp_path: Path, shop: Path, learner, decoder: Path):
     plan = replace(learner.pretraining, steps=20)
     home = tmp_path / "home"
-    done = launch(home, shop, replace(learner, backbone=str(decoder), pretraining=plan), stage="pretrain")
+    done = fork(home, shop, replace(learner, backbone=str(decoder), pretraining=plan), stage="pretrain")
     assert done.returncode == 0, done.stderr[-3000:]
     looks = dict(curve(home, "held_out_perplexity", "pretrain"))
     assert looks[20] < 0.9 * looks[0]
 
 
 def test_a_recipe_without_it_does_nothing(tmp_path: Path, shop: Path, tiny):
-    done = launch(tmp_path / "home", shop, tiny, stage="pretrain")
+    done = fork(tmp_path / "home", shop, tiny, stage="pretrain")
     assert done.returncode == 0
     assert "recipe cpu has no pre-training" in done.stderr
     assert not checkpoints(tmp_path / "home", "pretrain").exists()
