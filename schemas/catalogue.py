@@ -4,6 +4,12 @@ from schemas.contract import DAY, Column, Table
 
 TEXT_KINDS = ("title", "attributes", "description", "review", "search")
 
+# what an item sells, as training and scoring both reckon it
+TREND_HALF_LIVES = (2, 7, 30)  # days: what is on offer now, the week, the season
+TREND_PRIOR = 0.1  # purchases that an item is credited with before its first
+# of weeks after a purchase that see another, and how many such weeks an item is credited with
+USUALLY_AGAIN, SURELY_AGAIN = 0.02, 5.0
+
 ITEMS = Table(
     name="catalogue.items",
     doc="One row an item: its text, price with history, and how it sells.",
@@ -53,7 +59,33 @@ TEXTS = Table(
     rows=(("item_named", "kind = 'title' OR (about IS NULL) = (item_id IS NULL)"),),
 )
 
-TABLES = (ITEMS, TEXTS)
+TRENDS = Table(
+    name="catalogue.trends",
+    doc="How each item sells of late, and how often the same user takes it again; what relevance is moved by.",
+    columns=(
+        DAY,
+        Column("item_id", "string", "of an item in behaviour.histories", required=True),
+        *(
+            Column(
+                f"trend_{days}d",
+                "double",
+                f"events of behaviour.histories up to the night, each halving every {days} days",
+                required=True,
+                minimum=0,
+            )
+            for days in TREND_HALF_LIVES
+        ),
+        Column(
+            "weeks", "bigint", "after the week in which a user first took it, over all users", required=True, minimum=0
+        ),
+        Column("weeks_again", "bigint", "of these, weeks in which the user took it again", required=True, minimum=0),
+    ),
+    key=("item_id",),
+    least_share=0.5,
+    rows=(("again_within_weeks", "weeks_again <= weeks"),),
+)
+
+TABLES = (ITEMS, TEXTS, TRENDS)
 
 
 def tag_names(brand: str | None, path: list[str]) -> list[str]:

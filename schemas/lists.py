@@ -58,10 +58,11 @@ VECTORS = Table(
         Column(
             "sales_vector",
             "array<float>",
-            "of an item, as counted when training ended: logarithms of how it sells (half-lives of 2, 7 and 30 days) "
-            "and of how often it is bought again; a user's repeats are judged by it",
+            "of an item: logarithms of its catalogue.trends and of how often it is bought again; a user's repeats are "
+            "judged by it; a user's is empty",
             required=True,
         ),
+        Column("bias", "float", "of an item: the vector's last entry before tonight's trends were added"),
         Column(
             "variety",
             "double",

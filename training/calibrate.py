@@ -13,6 +13,7 @@ from training.heads import LOGITS
 from training.model import Recommender
 from training.recipe import HELD_OUT_DAYS, Recipe
 from training.served import Items, Served
+from training.trends import sales
 
 log = logging.getLogger("training.calibrate")
 
@@ -43,8 +44,9 @@ def corrections(
         index = torch.arange(len(night.item_ids)) + 1
         index[night.known :] = 0
         items = ItemProgram(model.texts, model.items, model.heads, bfloat16=recipe.bfloat16)
-        vectors = items.of_encodings(table[torch.from_numpy(night.text_of)], torch.from_numpy(night.tags), index)
-        served = Served(Items(*vectors), UserProgram(model.users, model.heads, {}), recipe.max_history)
+        told = items.of_encodings(table[torch.from_numpy(night.text_of)], torch.from_numpy(night.tags), index)
+        counted = Items.counted(told, sales(night, start), model.items.pull.tolist())
+        served = Served(counted, UserProgram(model.users, model.heads, {}), recipe.max_history)
         answers = served.answers(night, shown, start)
     found: dict[str, Platt] = {}
     for name, happened in zip(LOGITS, (shown.clicked, shown.bought), strict=True):

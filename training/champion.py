@@ -34,11 +34,7 @@ WEIGHTS, ITEM_IDS, TAG_NAMES, MANIFEST = (
 CHOICE = "champion.json"  # written last: where it is, what it speaks of is whole
 
 OWN = ("items.own.weight", "items.own_bias.weight")
-COUNTED = (
-    "items.trend.weight",
-    "items.bought_again.weight",
-    "heads.usual.weight",
-)  # of a moment, whatever the recipe learns
+COUNTED = ("heads.usual.weight",)  # of a moment, whatever the recipe learns
 BY_ITEM, BY_TAG = (*OWN, *COUNTED), ("items.tags.weight",)
 
 

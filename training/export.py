@@ -22,13 +22,13 @@ from training.precision import mixed, product_type
 from training.recipe import Recipe
 from training.trends import SALES
 
-FORMAT = 5
+FORMAT = 6
 TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
 BATCH = torch.export.Dim("B", min=1, max=65536)
 
 
 class ItemProgram(nn.Module):
-    """(token ids, attention mask, tags, item index) -> item vectors, those of each of ``heads.PAIRED``, and sales.
+    """(token ids, attention mask, tags, item index) -> item vectors without trends, and those of ``heads.PAIRED``.
 
     Equal rows of a block go through the language model once: shops have far fewer texts than items, so a caller that
     sorts its items by text gets most of them for nothing. The language model multiplies in bfloat16 where training
@@ -57,7 +57,7 @@ class ItemProgram(nn.Module):
         vectors = self.items(encodings, tags, item_index)
         click, purchase, spend = self.heads.of_items(vectors, item_index)
         excess = F.pad(self.heads.excess, (spend.shape[-1] - 1, 0))
-        return vectors, click, purchase, spend + excess, self.items.sales(item_index)
+        return vectors, click, purchase, spend + excess
 
 
 class UserProgram(nn.Module):
@@ -135,6 +135,7 @@ def export(
         "tasks": list(tasks),
         "bfloat16": product_type("cpu", recipe.bfloat16) == torch.bfloat16,
         "corrections": {name: asdict(each) for name, each in (corrections or {}).items()},
+        "pull": model.items.pull.tolist() if recipe.predict == "week" else None,
         "trained_before": night.cut,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))

@@ -11,14 +11,13 @@ from datetime import date
 from pathlib import Path
 
 import deepspeed
-import numpy as np
 import torch
 import torch.distributed as dist
 
-from training import backbone, rebuy, tracking
+from training import backbone, tracking
 from training.batches import batches
 from training.calibrate import corrections
-from training.champion import COUNTED, OWN, Champion, choose
+from training.champion import Champion, choose
 from training.checkpoints import Checkpoints
 from training.compress import compressed
 from training.consolidate import consolidate, restore
@@ -26,106 +25,13 @@ from training.data import Night, load
 from training.encodings import Encodings
 from training.engine import parameter_groups, start_engine
 from training.export import export
-from training.model import Recommender
-from training.objective import Objective
 from training.precision import product_type
 from training.recipe import HELD_OUT_DAYS, Recipe
 from training.run import Run, launched
+from training.start import build, remember, untrained
 from training.texts import TextTable
-from training.trends import bought_again, trend
-from training.warm_start import item_biases, item_vectors, turned, usual_spend
-from training.weeks import since
 
 log = logging.getLogger("training.finetune")
-
-QUERY_START = 10.0  # relevance of a text to itself, before anything is learned
-
-
-def build(
-    recipe: Recipe, night: Night, folder: str, champion: Champion | None = None, *, resumed: bool = False
-) -> Objective:
-    """The model before its first step, the same on every rank; the language model from its folder.
-
-    With a champion all that was learned is the champion's, and what is counted is the night's.
-
-    Args:
-        resumed: whether a checkpoint will replace all that could be learned here.
-
-    Raises:
-        ValueError: if the folder isn't a backbone's.
-    """
-    torch.manual_seed(recipe.seed)
-    recommender = untrained(recipe, night, folder)
-    with torch.no_grad():
-        remember(recommender, recipe, night, since(night, recipe), champion.vectors(night) if champion else None)
-        for own in (recommender.items.own, recommender.items.own_bias):
-            own.requires_grad_(recipe.id_lr > 0)
-        if champion:
-            champion.adopt(recommender, night, COUNTED if recipe.id_lr else COUNTED + OWN)
-        else:
-            _start_heads(recommender, night)
-    if recipe.repeats_steps:
-        if not champion and not resumed:
-            rebuy.fit(recommender, night, recipe)
-        rebuy.settle(recommender)
-    backbone.tune(
-        recommender.texts.backbone, recipe.tuned_layers, lora_rank=recipe.lora_rank, recompute=recipe.recompute
-    )
-    return Objective(recommender, night, recipe)
-
-
-def _start_heads(model: Recommender, night: Night) -> None:
-    """Heads that know how often what was shown is clicked and bought, and queries that read as items' texts do."""
-    shown, heads = night.exposures, model.heads
-    for place, answers in enumerate((shown.clicked, shown.bought)):
-        told = ~np.isnan(answers)
-        if told.any() and 0 < answers[told].mean() < 1:
-            rate = float(np.average(answers[told], weights=shown.weights[told]))
-            usual = float(item_biases(night, night.cut)[shown.items[shown.items < night.known]].mean())
-            heads.offset[place] = np.log(rate / (1 - rate)) - float(heads.gain[place]) * usual
-    project = model.items.project.weight
-    heads.query.weight[: len(project)] = project * (QUERY_START / float(project.square().sum(0).mean()))
-
-
-@torch.no_grad()
-def remember(
-    model: Recommender,
-    recipe: Recipe,
-    night: Night,
-    until: float,
-    like: tuple[np.ndarray, np.ndarray] | None = None,
-    *,
-    learned: bool = False,
-) -> None:
-    """Give the items what was counted of them by the midnight ``until``: vectors, popularity, what purchases bring.
-
-    Where queries have a date, popularity is that of the date: until training is over it comes with them.
-
-    Args:
-        like: int64[n] positions of items, and float32[n, id_dim] vectors that the model learned to read, to which all
-            are turned; None are those of all items as of before the first query.
-        learned: whether the items' own vectors and biases have been learned since they were counted, and stay.
-    """
-    items, weeks, first = model.items, recipe.predict == "week", since(night, recipe)
-    if not learned:
-        vectors = item_vectors(night, recipe.id_dim, recipe.seed, until)
-        if like:
-            places, read = like
-            vectors = turned(vectors, read, places)
-        elif until > first:
-            vectors = turned(vectors, item_vectors(night, recipe.id_dim, recipe.seed, first))
-        items.own.weight[1:] = torch.from_numpy(vectors)
-        if not weeks:
-            items.own_bias.weight[1:, 0] = torch.from_numpy(item_biases(night, until))
-    if weeks and until > first:
-        items.trend.weight[1:] = torch.from_numpy(trend(night, until))
-    items.bought_again.weight[1:, 0] = torch.from_numpy(bought_again(night, until))
-    model.heads.usual.weight[:, 0] = torch.from_numpy(usual_spend(night, until))
-
-
-def untrained(recipe: Recipe, night: Night, folder: str) -> Recommender:
-    """A recommender of the recipe's shape for the night's items."""
-    return Recommender(backbone.load_backbone(folder), night.known, len(night.tag_names), recipe)
 
 
 def language_model(recipe: Recipe, day: date, night: date | None) -> str:

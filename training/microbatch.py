@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from schemas.catalogue import TREND_HALF_LIVES
 from training.data import Night
 from training.recipe import Recipe
-from training.trends import HALF_LIVES
 
 NAMED = ("history", "targets", "shown", "asked_items")  # what a batch says of items
 
@@ -27,7 +27,7 @@ class Batches(ABC):
         """Optimizer steps of the whole training."""
 
     @abstractmethod
-    def _rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
+    def rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
         """One row a user, with items for places in the candidates."""
 
     def draw(self, step: int, shard: int) -> dict[str, np.ndarray]:
@@ -51,7 +51,7 @@ class Batches(ABC):
             asked_texts, asked_items: int64[A] positions in ``texts`` and places in ``candidates`` of what they tell of.
         """
         rng = np.random.default_rng([self.recipe.seed, step, shard])
-        rows = self._rows(step, shard, rng)
+        rows = self.rows(step, shard, rng)
         batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         return self._dated(self._number(batch, rng))
 
@@ -61,7 +61,7 @@ class Batches(ABC):
         return {
             **batch,
             "moment": moment,
-            "trend": np.zeros((0, len(batch["candidates"]), len(HALF_LIVES)), np.float32),
+            "trend": np.zeros((0, len(batch["candidates"]), len(TREND_HALF_LIVES)), np.float32),
         }
 
     def _number(self, batch: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 
 from training.heads import Heads
 from training.repeats import Repeats, decays
-from training.trends import HALF_LIVES as TRENDS
 
 
 class ItemTower(nn.Module):
     """An item is what its text and its tags (brand, categories) say, and itself, with a bias.
+
+    How it sells at the moment of asking adds to the bias: that is no part of the item, ``pull`` times its trend.
 
     The first ``text_dim`` of a vector's D - 1 dimensions are the text's and the tags', the last ``id_dim`` the item's
     own; where the two overlap they are added.
@@ -35,15 +36,12 @@ class ItemTower(nn.Module):
         self.tags = nn.EmbeddingBag(tags + 1, text_dim, mode="sum", padding_idx=0)
         self.own = nn.Embedding(items + 1, id_dim, padding_idx=0)
         self.own_bias = nn.Embedding(items + 1, 1, padding_idx=0)
-        # counted, not learned, and of a moment: while queries are of many moments, it comes with them instead
-        self.trend = nn.Embedding(items + 1, len(TRENDS), padding_idx=0).requires_grad_(False)
         self.pull = nn.Parameter(torch.tensor([0.1, 0.3, 0.6]))  # what each trend counts
-        self.bought_again = nn.Embedding(items + 1, 1, padding_idx=0).requires_grad_(False)  # counted too
         self.behind_text, self.before_own = dim - 1 - text_dim, dim - 1 - id_dim
         for part in (self.project, self.own):
             nn.init.normal_(part.weight, std=0.02)
         # a tag that training never saw says nothing
-        for part in (self.tags, self.own_bias, self.trend, self.bought_again, self.text_bias):
+        for part in (self.tags, self.own_bias, self.text_bias):
             nn.init.zeros_(part.weight)
         nn.init.zeros_(self.text_bias.bias)
         with torch.no_grad():
@@ -51,13 +49,9 @@ class ItemTower(nn.Module):
 
     def forward(self, texts: torch.Tensor, tags: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         texts = F.normalize(texts - self.centre, dim=-1)
-        bias = self.text_bias(texts).float() + self.own_bias(index) + (self.trend(index) @ self.pull).unsqueeze(-1)
+        bias = self.text_bias(texts).float() + self.own_bias(index)
         told = F.pad(self.project(texts).float() + self.tags(tags), (0, self.behind_text))
         return torch.cat([told + F.pad(self.own(index), (self.before_own, 0)), bias], dim=-1)
-
-    def sales(self, index: torch.Tensor) -> torch.Tensor:
-        """float32[..., SALES] of int64[...]: the trend, and how often the item is bought again."""
-        return torch.cat([self.trend(index), self.bought_again(index)], dim=-1)
 
 
 class Block(nn.Module):

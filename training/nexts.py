@@ -35,7 +35,7 @@ class Nexts(Batches):
     def _steps_an_epoch(self) -> int:
         return -(-len(self.users) // (self.recipe.users * self.recipe.shards))
 
-    def _rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
+    def rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
         epoch, place = divmod(step, self._steps_an_epoch)
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._shuffled(epoch))

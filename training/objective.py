@@ -13,6 +13,8 @@ from training.loss import next_item_loss
 from training.model import Recommender
 from training.precision import mixed, product_type
 from training.recipe import Recipe
+from training.trends import bought_again
+from training.weeks import since
 
 log = logging.getLogger("training.objective")
 
@@ -59,6 +61,9 @@ class Objective(nn.Module):
         self.register_buffer("table", torch.zeros(len(night.texts), recommender.texts.width))
         self.register_buffer("text_of", torch.from_numpy(night.text_of), persistent=False)
         self.register_buffer("tags_of", torch.from_numpy(night.tags), persistent=False)
+        # unlike the trend, of one moment for all queries, which is before the first of them
+        again = bought_again(night, since(night, recipe))
+        self.register_buffer("again_of", torch.from_numpy(again).unsqueeze(-1), persistent=False)
 
     def centre_texts(self) -> None:
         """From now on texts are measured from the mean of the table."""
@@ -76,11 +81,12 @@ class Objective(nn.Module):
         last = torch.where(asked, batch["last"], mask.shape[1] - 1)  # no query: any place
         drift = batch["trend"] @ self.recommender.items.pull  # [moments, candidates]
         moments, told = batch["moment"], None
-        sales = self.recommender.items.sales(index)[batch["history"].clamp(min=0)].unsqueeze(1)
+        again = self.again_of[batch["candidates"]][batch["history"].clamp(min=0)].unsqueeze(1)
+        trend = again.new_zeros(*again.shape[:-1], batch["trend"].shape[-1])
         if len(drift):
             spots = moments.unsqueeze(-1), batch["history"].clamp(min=0).unsqueeze(1)
             told, trend = drift[spots], batch["trend"][spots]
-            sales = torch.cat([trend, sales[..., trend.shape[-1] :].expand(*trend.shape[:-1], -1)], dim=-1)
+        sales = torch.cat([trend, again.expand(*trend.shape[:-1], 1)], dim=-1)
         users, again = self.recommender.users(
             history, batch["ages"], batch["history"], last, batch["query_ages"], told, sales
         )

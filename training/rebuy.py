@@ -14,29 +14,28 @@ import torch
 
 from training.data import Night
 from training.model import Recommender
+from training.objective import Objective
 from training.recipe import Recipe
 from training.repeats import Repeats
-from training.trends import bought_again
-from training.weeks import Weeks, since
+from training.weeks import Weeks
 
 log = logging.getLogger("training.rebuy")
 
 USERS, QUERIES, TARGETS = 16, 4, 64  # of a step
 
 
-def fit(model: Recommender, night: Night, recipe: Recipe) -> None:
-    """Let the model's repeats learn for ``recipe.repeats_steps`` steps which of a user's items are bought in a week.
+def fit(objective: Objective, night: Night) -> None:
+    """Let the repeats learn for the recipe's ``repeats_steps`` steps which of a user's items are bought in a week.
 
     Every rank does the same; what a rank makes of it other than the first is overwritten by the first's.
     """
-    repeats, began = model.users.repeats, time.perf_counter()
+    recipe, repeats, began = objective.recipe, objective.recommender.users.repeats, time.perf_counter()
     asked = Weeks(night, _small(recipe))
-    again = torch.from_numpy(bought_again(night, since(night, recipe))).unsqueeze(-1)
     optimizer = torch.optim.AdamW(repeats.parameters(), lr=recipe.repeats_lr, weight_decay=0.0)
     steps, total = recipe.repeats_steps, 0.0
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / 20, 1 - step / steps))
     for step in range(steps):
-        cost = loss(repeats, asked, again, np.random.default_rng([recipe.seed, step]))
+        cost = loss(repeats, asked, objective.again_of, np.random.default_rng([recipe.seed, step]))
         optimizer.zero_grad()
         cost.backward()
         optimizer.step()
@@ -60,9 +59,9 @@ def loss(repeats: Repeats, asked: Weeks, again: torch.Tensor, rng: np.random.Gen
 
     Args:
         asked: draws queries.
-        again: float32[known, 1], how often each item is bought again.
+        again: float32[items, 1], how often each item is bought again.
     """
-    rows = asked._rows(0, 0, rng)
+    rows = asked.rows(0, 0, rng)
     batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     items, place = np.unique(batch["history"], return_inverse=True)
     midnights, moment = np.unique(batch["midnight"], return_inverse=True)

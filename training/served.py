@@ -1,7 +1,7 @@
 """A model as scoring serves it: what its two programs make of a night's items and of people's histories."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from training.data import Histories, Night
 from training.exposures import Exposures
 from training.heads import LOGITS, logits
+from training.trends import sales
 
 BLOCK = 256  # users at a time
 TEXT_BLOCK = 4096  # items encoded at a time; sorted by text, equal texts meet in one block
@@ -19,13 +20,32 @@ TEXT_BLOCK = 4096  # items encoded at a time; sorted by text, equal texts meet i
 
 @dataclass(frozen=True)
 class Items:
-    """float32[items, ...] of the whole catalogue: relevance vectors, those of each of ``heads.PAIRED``, and sales."""
+    """float32[items, ...] of the whole catalogue: relevance vectors, those of each of ``heads.PAIRED``, and sales.
+
+    These are what was counted of the items at the moment of asking, see ``training.trends.sales``.
+    """
 
     vectors: torch.Tensor
     click: torch.Tensor
     purchase: torch.Tensor
     spend: torch.Tensor
     sales: torch.Tensor
+
+    @classmethod
+    def counted(cls, told: Iterable[torch.Tensor], sales: np.ndarray, pull: list[float] | None) -> "Items":
+        """With what the item program says of them, and how they sell.
+
+        Args:
+            pull: what each trend adds to an item's bias; None where how an item sells of late counts for nothing.
+        """
+        vectors, *paired = told
+        counts = torch.from_numpy(sales)
+        if pull is None:
+            counts[:, :-1] = 0.0
+        else:
+            vectors = vectors.clone()
+            vectors[:, -1] += counts[:, :-1] @ torch.tensor(pull)
+        return cls(vectors, *paired, counts)
 
 
 @dataclass(frozen=True)
@@ -131,7 +151,10 @@ class Exported:
 
     @torch.no_grad()
     def items(self, night: Night) -> Items:
-        """Every item of the catalogue, encoded from its text, tags and, where training knew it, itself."""
+        """Every item of the catalogue, encoded from its text, tags and, where training knew it, itself.
+
+        How it sells is counted at the night's cut.
+        """
         index = np.array([self.known.get(item, 0) for item in night.item_ids])
         lengths = np.array([len(text) for text in night.texts])
         tags = np.zeros((len(night.item_ids), self.manifest["max_tags"]), np.int64)
@@ -145,4 +168,5 @@ class Exported:
             mask = torch.tensor([encoding.attention_mask for encoding in encodings])
             found.append(self.item_encoder(ids, mask, *map(torch.from_numpy, (tags[block], index[block]))))
         back = torch.from_numpy(np.argsort(order))
-        return Items(*(torch.cat(parts)[back] for parts in zip(*found, strict=True)))
+        told = (torch.cat(parts)[back] for parts in zip(*found, strict=True))
+        return Items.counted(told, sales(night, night.cut), self.manifest["pull"])

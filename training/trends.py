@@ -1,39 +1,45 @@
-"""What an item sells: of late, in counts that halve in two days, a week and a month; and how often to the same user."""
+"""What an item sells: of late, in counts that halve in two days, a week and a month; and how often to the same user.
+
+Training counts it at the midnights that it asks about; a night's ``catalogue.trends`` holds the same at its end.
+"""
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from schemas.catalogue import SURELY_AGAIN, TREND_HALF_LIVES, TREND_PRIOR, USUALLY_AGAIN
 from training.data import Night
-from training.warm_start import PRIOR, popularity
+from training.warm_start import popularity
 
-HALF_LIVES = (2.0, 7.0, 30.0)  # days: what is on offer now, the week, the season
 WEEK = 7.0
-USUAL, SURE = 0.02, 5.0  # of weeks after a purchase that see another, and how many such weeks an item is credited with
-SALES = len(HALF_LIVES) + 1  # what is counted of an item: its trend, and how often it is bought again
+SALES = len(TREND_HALF_LIVES) + 1  # what is counted of an item: its trend, and how often it is bought again
+
+
+def sales(night: Night, until: float) -> np.ndarray:
+    """float32[items, SALES] of the whole catalogue, as was known at ``until``: trend and ``bought_again``."""
+    return np.column_stack([trend(night, until), bought_again(night, until)])
 
 
 def trend(night: Night, until: float) -> np.ndarray:
-    """float32[known, 3]: logarithms of the counts before ``until``, above that of an item nobody bought."""
-    counts = np.stack([popularity(night, until, each)[: night.known] for each in HALF_LIVES], axis=-1)
-    return np.log1p(counts / PRIOR).astype(np.float32)
+    """float32[items, 3]: logarithms of the counts before ``until``, above that of an item nobody bought."""
+    counts = np.stack([popularity(night, until, each) for each in TREND_HALF_LIVES], axis=-1)
+    return np.log1p(counts / TREND_PRIOR).astype(np.float32)
 
 
 def bought_again(night: Night, until: float) -> np.ndarray:
-    """float32[known]: logarithm of the share of weeks, after a user's first purchase of the item, with another one.
+    """float32[items]: logarithm of the share of weeks, after a user's first purchase of the item, with another one.
 
-    Weeks are counted back from ``until``; of few weeks the share is drawn towards ``USUAL``.
+    Weeks are counted back from ``until``; of few weeks the share is drawn towards ``USUALLY_AGAIN``.
     """
     seen = night.histories.between(-np.inf, until)
-    kept = seen.items < night.known
-    weeks = np.floor((until - seen.times[kept]) / WEEK).astype(np.int64)
-    pairs, place = np.unique(np.stack([seen.users[kept], seen.items[kept]]), axis=1, return_inverse=True)
+    weeks = np.floor((until - seen.times) / WEEK).astype(np.int64)
+    pairs, place = np.unique(np.stack([seen.users, seen.items]), axis=1, return_inverse=True)
     place = place.ravel()
     first = np.zeros(pairs.shape[1], np.int64)
     np.maximum.at(first, place, weeks)
     other = np.unique(np.stack([place, weeks])[:, weeks < first[place]], axis=1)[0]
     again = np.bincount(other, minlength=pairs.shape[1])
-    rebought, passed = (np.bincount(pairs[1], each, minlength=night.known) for each in (again, first))
-    return np.log((rebought + USUAL * SURE) / (passed + SURE)).astype(np.float32)
+    rebought, passed = (np.bincount(pairs[1], each, minlength=len(night.item_ids)) for each in (again, first))
+    return np.log((rebought + USUALLY_AGAIN * SURELY_AGAIN) / (passed + SURELY_AGAIN)).astype(np.float32)
 
 
 class Trends:
@@ -45,7 +51,7 @@ class Trends:
 
     def __init__(self, night: Night, since: float):
         self.since, self.known = since, night.known
-        self.start = np.stack([popularity(night, since, each)[: night.known] for each in HALF_LIVES], axis=-1)
+        self.start = np.stack([popularity(night, since, each)[: night.known] for each in TREND_HALF_LIVES], axis=-1)
         later = night.histories.between(since, night.cut)
         known = later.items < night.known
         items, times = later.items[known], later.times[known]
@@ -53,17 +59,17 @@ class Trends:
         self.length = int(np.ceil(night.cut - since))
         shape = (night.known, max(self.length, 1))
         left = days + 1 - (times - since)  # of the day on which it was bought
-        self.added = [csr_matrix((0.5 ** (left / each), (items, days)), shape) for each in HALF_LIVES]
+        self.added = [csr_matrix((0.5 ** (left / each), (items, days)), shape) for each in TREND_HALF_LIVES]
 
     def at(self, items: np.ndarray, midnights: np.ndarray) -> np.ndarray:
         """float32[midnights, items, 3] as :func:`trend` has them, 0 of items that are not known."""
-        found = np.zeros((len(midnights), len(items), len(HALF_LIVES)), np.float32)
+        found = np.zeros((len(midnights), len(items), len(TREND_HALF_LIVES)), np.float32)
         inside = np.flatnonzero(items < self.known)
         days = midnights - self.since
-        for place, (half_life, added) in enumerate(zip(HALF_LIVES, self.added, strict=True)):
+        for place, (half_life, added) in enumerate(zip(TREND_HALF_LIVES, self.added, strict=True)):
             age = days[None, :] - np.arange(added.shape[1])[:, None] - 1
             decay = np.where(age >= 0, 0.5 ** (np.maximum(age, 0) / half_life), 0.0)
             counts = added[items[inside]] @ decay
             counts += self.start[items[inside], place][:, None] * 0.5 ** (days / half_life)
-            found[:, inside, place] = np.log1p(counts.T / PRIOR)
+            found[:, inside, place] = np.log1p(counts.T / TREND_PRIOR)
         return found

@@ -4,11 +4,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
 
+from schemas.catalogue import TREND_PRIOR
 from training.data import Night
 
 HALF_LIFE = 90.0  # days; of the counts that the directions explain
 POPULARITY_HALF_LIFE = 30.0
-PRIOR = 0.1  # purchases that an item is credited with before its first
 SHRUNK = 2.0  # purchases of any item that count towards what one of an item usually brings
 
 
@@ -52,7 +52,7 @@ def popularity(night: Night, until: float, half_life: float = POPULARITY_HALF_LI
 
 def item_biases(night: Night, until: float) -> np.ndarray:
     """float32[known]: log popularity before ``until`` above that of an item nobody bought."""
-    return np.log1p(popularity(night, until)[: night.known] / PRIOR).astype(np.float32)
+    return np.log1p(popularity(night, until)[: night.known] / TREND_PRIOR).astype(np.float32)
 
 
 def usual_spend(night: Night, until: float) -> np.ndarray:

@@ -45,7 +45,7 @@ class Weeks(Batches):
     def steps(self) -> int:
         return self.recipe.steps if self.fresh_from is None else self.recipe.warm_steps
 
-    def _rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
+    def rows(self, step: int, shard: int, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
         size, rows = self.recipe.users, []
         replayed = int((rng.random(size) < self.replay).sum()) if self.replay else 0
         for users, count, old in ((self.fresh_users, size - replayed, False), (self.older_users, replayed, True)):

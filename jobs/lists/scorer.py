@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 log = logging.getLogger("jobs.lists.scorer")
 
-FORMAT = 5
+FORMAT = 6
 PAIRED = ("click", "purchase", "spend")  # heads that compare a user's and an item's vector
 
 
@@ -57,11 +57,10 @@ class Scorer:
             )
 
     def items(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> dict[str, np.ndarray]:
-        """Vectors of items, float32: "vector" [n, dim], of each of PAIRED, without columns if it wasn't trained, and
-        "sales_vector", what training counted of them.
+        """Vectors of items, float32: "vector" [n, dim], of each of PAIRED, without columns if it wasn't trained.
 
-        An item the model never saw has its text and those of its tags that the model did see. The program reads equal
-        texts of one call once, so callers sort by text.
+        What the night's trends add to "vector" isn't in it. An item the model never saw has its text and those of its
+        tags that the model did see. The program reads equal texts of one call once, so callers sort by text.
         """
         width = self.manifest["max_tags"]
         numbers = np.zeros((len(texts), width), np.int64)
@@ -69,14 +68,14 @@ class Scorer:
             known = [self._tags[name] for name in names if name in self._tags][:width]
             numbers[row, : len(known)] = known
         encodings = self._tokenizer.encode_batch(texts)
-        relevance, *paired, sales = self._run(
+        relevance, *paired = self._run(
             self._items,
             np.array([encoding.ids for encoding in encodings], np.int64),
             np.array([encoding.attention_mask for encoding in encodings], np.int64),
             numbers,
             np.array([self._index.get(item, 0) for item in item_ids], np.int64),
         )
-        return {"vector": relevance, **self._trained(paired), "sales_vector": sales}
+        return {"vector": relevance, **self._trained(paired)}
 
     def users(
         self, vectors: np.ndarray, sales: np.ndarray, ages: np.ndarray, entries: np.ndarray
@@ -94,7 +93,6 @@ class Scorer:
         return {
             "vector": relevance,
             **self._trained(paired),
-            "sales_vector": np.zeros((len(relevance), 0), np.float32),
             "variety": variety,
             "repeats": repeats,
         }

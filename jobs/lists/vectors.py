@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
-from operator import and_
+from operator import add, and_
 
 import numpy as np
 import pyarrow as pa
@@ -16,18 +16,19 @@ from jobs.model import Model
 from jobs.ranking.topk import require_finite
 from jobs.reads import before, on
 from jobs.reads import model as version
-from schemas.catalogue import tag_names
+from schemas.catalogue import SURELY_AGAIN, TREND_HALF_LIVES, TREND_PRIOR, USUALLY_AGAIN, tag_names
 
 READS = {
     "items": on("catalogue.items"),
     "histories": on("behaviour.histories"),
+    "trends": on("catalogue.trends"),
     "model": version(),
     "last_vectors": before("lists.vectors", nights=1, optional=True),
     "last_items": before("catalogue.items", nights=1, optional=True),
 }
 
 DESCRIBED = ("text", "brand", "category_path")  # what the model reads of an item
-VECTORS = ("vector", *(f"{name}_vector" for name in PAIRED), "sales_vector")
+VECTORS = ("vector", *(f"{name}_vector" for name in PAIRED))
 SCHEMA = ", ".join(["id string", *(f"{name} array<float>" for name in VECTORS)])
 OF_USERS = f"{SCHEMA}, variety double, repeats map<string,float>"
 ARRAYS = ("item_ids", "times")
@@ -38,6 +39,7 @@ USERS_AT_ONCE = 32
 def vectors(
     items: DataFrame,
     histories: DataFrame,
+    trends: DataFrame,
     model: Model,
     last_vectors: DataFrame | None,
     last_items: DataFrame | None,
@@ -47,9 +49,10 @@ def vectors(
     """One row an item that is on sale or in somebody's recent history, and one a user with a history of known items.
 
     The language model reads a text once: an item described as last night keeps last night's vector, if that is the same
-    model version's.
+    model version's. How items sell is tonight's, whenever the model was trained.
     """
-    histories = histories.select("user_id", *(_recent(name, manifest(model.path)["max_history"]) for name in ARRAYS))
+    about = manifest(model.path)
+    histories = histories.select("user_id", *(_recent(name, about["max_history"]) for name in ARRAYS))
     named = histories.select(F.explode("item_ids").alias("item_id")).distinct().withColumn("named", F.lit(True))
     wanted = items.join(named, on="item_id", how="left").where("on_sale OR named").select("item_id", *DESCRIBED)
     if last_vectors is None or last_items is None:
@@ -58,6 +61,7 @@ def vectors(
         kept = _kept(wanted, last_vectors.where(F.col("model_version") == model.version), last_items)
         others = wanted.join(kept, on=F.col("item_id") == F.col("id"), how="left_anti")
         of_items = kept.unionByName(item_vectors(others, model.path))
+    of_items = _sold(of_items, trends, about["pull"])
     of_items = of_items.localCheckpoint()  # into the table and into the users' encoder
     block = Block.pull(of_items.withColumnRenamed("id", "item_id"))
     night_end = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
@@ -66,8 +70,10 @@ def vectors(
         .sortWithinPartitions("user_id")
         .mapInArrow(user_encoder(model.path, block, night_end), OF_USERS)
     )
-    nothing = {"variety": F.lit(None).cast("double"), "repeats": F.create_map().cast("map<string,float>")}
-    of_items = of_items.withColumns(nothing)
+    of_items = of_items.withColumns(
+        {"variety": F.lit(None).cast("double"), "repeats": F.create_map().cast("map<string,float>")}
+    )
+    of_users = of_users.withColumns({"sales_vector": F.array().cast("array<float>"), "bias": F.lit(None).cast("float")})
     kinds = [frame.select(F.lit(kind).alias("kind"), "*") for kind, frame in (("item", of_items), ("user", of_users))]
     return (
         kinds[0].unionByName(kinds[1]).select(F.lit(day).alias("day"), "*", F.lit(model.version).alias("model_version"))
@@ -82,8 +88,36 @@ def _kept(wanted: DataFrame, last_vectors: DataFrame, last_items: DataFrame) -> 
         on=reduce(and_, same, F.col("wanted.item_id") == F.col("last.item_id")),
         how="left_semi",
     )
-    of_items = last_vectors.where("kind = 'item'").select("id", *VECTORS)
-    return of_items.join(unchanged, on=F.col("id") == F.col("item_id"), how="left_semi")
+    of_items = last_vectors.where("kind = 'item'").withColumn("vector", _with_last(F.col("bias")))
+    return of_items.select("id", *VECTORS).join(unchanged, on=F.col("id") == F.col("item_id"), how="left_semi")
+
+
+def _sold(of_items: DataFrame, trends: DataFrame, pull: list[float] | None) -> DataFrame:
+    """Adds ``sales_vector`` and ``bias``, and to each vector's last entry what tonight's trends say.
+
+    Args:
+        of_items: :data:`SCHEMA`, without trends.
+        pull: what each trend adds; None where how an item sells of late counts for nothing.
+    """
+    told = of_items.join(trends.withColumnRenamed("item_id", "id"), on="id", how="left")
+    counts = (F.coalesce(f"trend_{days}d", F.lit(0.0)) for days in TREND_HALF_LIVES)
+    late = [F.lit(0.0) if pull is None else F.log1p(count / TREND_PRIOR) for count in counts]
+    weeks, again = (F.coalesce(name, F.lit(0)) for name in ("weeks", "weeks_again"))
+    again = F.log((again + USUALLY_AGAIN * SURELY_AGAIN) / (weeks + SURELY_AGAIN))
+    bias = F.element_at("vector", -1)
+    moved = reduce(add, (each * part for each, part in zip(late, pull or [0.0] * len(late), strict=True)), bias)
+    return told.select(
+        "id",
+        _with_last(moved).alias("vector"),
+        *VECTORS[1:],
+        F.array(*late, again).cast("array<float>").alias("sales_vector"),
+        bias.alias("bias"),
+    )
+
+
+def _with_last(last: Column) -> Column:
+    """The column ``vector`` with another last entry."""
+    return F.concat(F.slice("vector", 1, F.size("vector") - 1), F.array(last.cast("float")))
 
 
 def _recent(name: str, length: int) -> Column:

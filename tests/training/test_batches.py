@@ -62,7 +62,7 @@ def test_a_warm_start_asks_for_new_days_but_for_those_replayed(lake: Path, tiny,
     fresh_from = night.cut - 12
     drawn = Weeks(night, recipe, fresh_from)
     assert drawn.steps == 5
-    rows = [row for step in range(10) for row in drawn._rows(step, 0, np.random.default_rng(step))]
+    rows = [row for step in range(10) for row in drawn.rows(step, 0, np.random.default_rng(step))]
     assert {"new" if row["midnight"][0] >= fresh_from else "old" for row in rows} == asked
     assert all((row["midnight"][1:] <= row["midnight"][0]).all() for row in rows)
     first, again = drawn.draw(3, 1), Weeks(night, recipe, fresh_from).draw(3, 1)
@@ -76,7 +76,7 @@ def test_those_without_new_days_are_only_replayed(tmp_path: Path, tiny):
     users = {}
     for replay in (0.0, 1.0):
         drawn = Weeks(night, replace(tiny, replay=replay), night.cut - 7)
-        rows = [row for step in range(10) for row in drawn._rows(step, 0, np.random.default_rng(step))]
+        rows = [row for step in range(10) for row in drawn.rows(step, 0, np.random.default_rng(step))]
         users[replay] = {night.item_ids[row["targets"][0, 0]] for row in rows}
     assert users == {0.0: {"d"}, 1.0: {"b", "c"}}  # v's new week asks for d
     everything = Weeks(night, replace(tiny, replay=0.0), night.cut)  # nothing is new: what there is, is replayed

@@ -12,7 +12,7 @@ from training import calibrate
 from training.calibration import Platt
 from training.data import load
 from training.exposures import Exposures
-from training.finetune import build, remember
+from training.start import build, remember
 
 
 def test_the_heads_are_corrected_by_users_left_out(lake: Path, tiny, monkeypatch: pytest.MonkeyPatch):

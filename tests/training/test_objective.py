@@ -15,8 +15,8 @@ from training.backbone import load_tokenizer, tokenise
 from training.balance import METHODS
 from training.batches import batches
 from training.data import Night, load
-from training.finetune import build
 from training.objective import tasks
+from training.start import build
 from training.texts import TextTable
 
 ALL = ("next_item", "click", "purchase", "spend", "relevance", "variety")

@@ -10,9 +10,9 @@ import torch
 from tests.training.conftest import DAY, write_histories, write_items
 from training import rebuy
 from training.data import load
-from training.finetune import build, untrained
-from training.trends import bought_again
-from training.weeks import Weeks, since
+from training.objective import Objective
+from training.start import build, untrained
+from training.weeks import Weeks
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def night(tmp_path: Path):
     return load(str(tmp_path), DAY).training()
 
 
-def mean_loss(model, night, recipe) -> float:
+def mean_loss(objective, night, recipe) -> float:
     asked = Weeks(night, replace(recipe, users=8, queries=2, targets=8))
-    again = torch.from_numpy(bought_again(night, since(night, recipe))).unsqueeze(-1)
+    repeats = objective.recommender.users.repeats
     with torch.no_grad():
-        found = [rebuy.loss(model.users.repeats, asked, again, np.random.default_rng([5, n])) for n in range(8)]
+        found = [rebuy.loss(repeats, asked, objective.again_of, np.random.default_rng([5, n])) for n in range(8)]
     return float(torch.stack(found).mean())
 
 
@@ -45,10 +45,11 @@ def test_repeats_learn_by_themselves(night, tiny):
     recipe = replace(tiny, repeats=8, repeats_steps=60, max_history=64, repeats_lr=1e-2)
     torch.manual_seed(1)
     model = untrained(recipe, night, recipe.backbone_folder)
+    objective = Objective(model, night, recipe)
     still = {name: value.clone() for name, value in model.state_dict().items()}
-    before = mean_loss(model, night, recipe)
-    rebuy.fit(model, night, recipe)
-    assert mean_loss(model, night, recipe) < before - 0.1
+    before = mean_loss(objective, night, recipe)
+    rebuy.fit(objective, night)
+    assert mean_loss(objective, night, recipe) < before - 0.1
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, still[name])}
     assert moved
     assert all(name.startswith("users.repeats.") for name in moved)

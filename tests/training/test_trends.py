@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.conftest import DAY, write_histories, write_items
 from training.data import load
-from training.trends import HALF_LIVES, Trends, bought_again, trend
+from training.trends import TREND_HALF_LIVES, Trends, bought_again, trend
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_counts_halve(night):
     assert len(bought) >= 1
     expected = np.zeros_like(found)
     for item in bought:
-        expected[item] += [0.5 ** ((until - first) / each) for each in HALF_LIVES]
+        expected[item] += [0.5 ** ((until - first) / each) for each in TREND_HALF_LIVES]
     assert found == pytest.approx(expected, abs=1e-4)
 
 

@@ -19,9 +19,7 @@ LONGEST = 3
 
 
 class Items(torch.nn.Module):
-    """vector = sum of the words' and the tags' vectors, then the item's bias, which is its sales too; vectors of the
-    heads = its first two.
-    """
+    """vector = sum of the words' and the tags' vectors, then the item's bias; vectors of the heads = its first two."""
 
     def __init__(self):
         super().__init__()
@@ -34,14 +32,14 @@ class Items(torch.nn.Module):
     def forward(self, token_ids, attention_mask, tags, item_index):
         text = (self.words(token_ids) * attention_mask[..., None]).sum(1) + self.tags(tags).sum(1)
         vectors = torch.cat([text, self.biases(item_index)], dim=1)
-        return vectors, *(vectors[:, :2] * scale for scale in (1, 1, 1)), vectors[:, 3:]
+        return vectors, *(vectors[:, :2] * scale for scale in (1, 1, 1))
 
 
 class Users(torch.nn.Module):
     """vector = sum of the items' vectors / (1 + age) + the vector of the last place, then 1 for the items' bias.
 
-    The last place's item scores 1 / (1 + age) and its sales more. The heads' vectors are thirds, halves and quarters
-    of its first two, a point of relevance adds 0.5 to logits, and the variety is 0.25.
+    The last place's item scores 1 / (1 + age) and its first trend more. The heads' vectors are thirds, halves and
+    quarters of its first two, a point of relevance adds 0.5 to logits, and the variety is 0.25.
     """
 
     def forward(self, item_vectors, sales, ages, entries):
@@ -61,7 +59,7 @@ def write_export(folder, **manifest):
     text = tuple(torch.ones(shape, dtype=torch.int64) for shape in ((2, 4), (2, 4), (2, 2), (2,)))
     shapes = ({0: rows, 1: tokens}, {0: rows, 1: tokens}, {0: rows}, {0: rows})
     of_items = torch.export.export(Items(), text, dynamic_shapes=shapes)
-    about = torch.ones(2, LONGEST, 4), torch.ones(2, LONGEST, 1)
+    about = torch.ones(2, LONGEST, 4), torch.ones(2, LONGEST, 4)
     history = (*about, torch.ones(2, LONGEST), torch.ones(2, LONGEST, dtype=torch.int64))
     of_users = torch.export.export(Users(), history, dynamic_shapes=({0: rows},) * 4)
     torch.export.save(of_items, folder / "item_encoder.pt2")
@@ -75,12 +73,13 @@ def write_export(folder, **manifest):
     (folder / "items.json").write_text(json.dumps(list(KNOWN)))
     (folder / "tags.json").write_text(json.dumps(list(TAGS)))
     described = {
-        "format": 5,
+        "format": 6,
         "dim": 4,
         "max_history": LONGEST,
         "max_tokens": 8,
         "max_tags": 2,
         "tasks": ["next_item", "click", "purchase", "spend", "variety"],
+        "pull": [2.0, 1.0, 0.5],
     }
     (folder / "manifest.json").write_text(json.dumps(described | manifest))
 
@@ -128,15 +127,26 @@ class Shop:
             rows.append({"user_id": user_id, "item_ids": [item_id for item_id, _ in lines], "times": times})
         return self.frame("behaviour.histories", *rows)
 
-    def vectors(self, users, items, repeats=()):
-        """{id: (vector, then those of click, purchase, spend and sales, empty if not given)}, {user: {item: added}}."""
+    def trends(self, **items):
+        """apple=(counts that halve every 2, 7 and 30 days, weeks, weeks again), ..."""
+        names = ("trend_2d", "trend_7d", "trend_30d")
+        rows = (
+            {"item_id": item, "weeks": weeks, "weeks_again": again} | dict(zip(names, map(float, counts), strict=True))
+            for item, (*counts, weeks, again) in items.items()
+        )
+        return self.frame("catalogue.trends", *rows)
+
+    def vectors(self, users, items, repeats=(), biases=()):
+        """{id: (vector, then those of click, purchase, spend and sales, empty if not given)}, {user: {item: added}},
+        {item: its vector's last entry without trends}.
+        """
         names = ("vector", "click_vector", "purchase_vector", "spend_vector", "sales_vector")
         return self.frame(
             "lists.vectors",
             *(
                 {"kind": kind, "id": id_, "model_version": "7"}
                 | {name: [float(x) for x in each] for name, each in zip_longest(names, given, fillvalue=())}
-                | {"repeats": dict(repeats).get(id_, {})}
+                | {"repeats": dict(repeats).get(id_, {}), "bias": dict(biases).get(id_)}
                 for kind, kinds in (("user", users), ("item", items))
                 for id_, given in kinds.items()
             ),

@@ -62,11 +62,12 @@ def test_from_an_export_to_lists_that_pass_and_a_rerun_gives_the_same_rows(shop,
     histories = shop.histories(ann=[("pear", 29), ("bread", 30)], bob=[("apple", 30)], cy=[("vanished", 30)])
     users = shop.users(ann={}, bob={"age": "35-44"}, cy={}, dan={"age": "35-44"})
     log = shop.frame("behaviour.log", {"user_id": "ann", "item_id": "bread", "event_type": "purchase"})
+    trends = shop.trends(apple=(0.001, 0.002, 0.01, 0, 0))
     model = Model("7", "run-7", str(export))
 
     def night():
         # a checkpoint stands for the table that the next job reads
-        coded = vectors(catalogue, histories, model, None, None, day=shop.night).localCheckpoint()
+        coded = vectors(catalogue, histories, trends, model, None, None, day=shop.night).localCheckpoint()
         offered = candidates(coded, catalogue, histories, users, log, day=shop.night).localCheckpoint()
         lists = staged(offered, coded, catalogue, histories, users, model, day=shop.night).localCheckpoint()
         return shop.contract(recommendations(lists, users, catalogue, day=shop.night), "lists.recommendations")

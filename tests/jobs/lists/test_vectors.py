@@ -1,6 +1,7 @@
 """Vectors by hand through a real exported model, inside Spark's workers."""
 
 import json
+import math
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from jobs.lists.scorer import Scorer, manifest
 from jobs.lists.vectors import _output, vectors
 from jobs.model import Model
 
+SOLD = 0.1 * (math.e - 1)  # a count whose logarithm, of ten times it and one, is one
 HEADS = ("click_vector", "purchase_vector", "spend_vector")
 
 
@@ -30,7 +32,7 @@ def made(shop, export):
         cy=[("vanished", 30)],
         dan=[("pear", 30), ("vanished", 31)],
     )
-    frame = vectors(items, histories, Model("7", "run", str(export)), None, None, day=shop.night)
+    frame = vectors(items, histories, shop.trends(), Model("7", "run", str(export)), None, None, day=shop.night)
     return shop.contract(frame, "lists.vectors")
 
 
@@ -52,33 +54,39 @@ def test_items_on_sale_and_items_of_recent_histories_have_vectors(made, shop):
 def test_an_items_brand_and_categories_count_as_far_as_the_model_knows_them(shop, export):
     acme = shop.item("cake", "bakery", brand="acme", path=["food", "fresh"])
     items = shop.items(acme, shop.item("bread", "bakery", brand="nobody"))
-    frame = vectors(items, shop.histories(), Model("7", "run", str(export)), None, None, day=shop.night)
+    frame = vectors(items, shop.histories(), shop.trends(), Model("7", "run", str(export)), None, None, day=shop.night)
     assert by_id(frame, "item") == {"cake": ([4, 1, 8, 0], [4, 1]), "bread": ([0, 1, 0, 0.25], [0, 1])}
 
 
 def test_an_item_that_changes_its_brand_is_encoded_anew(shop, export):
-    last_vectors = shop.vectors({}, {name: ([9, 9, 9, 9], [7, 7], [8, 8], [6, 6], [5]) for name in ("apple", "bread")})
+    names = ("apple", "bread")
+    told = dict.fromkeys(names, ([9, 9, 9, 9], [7, 7], [8, 8], [6, 6], [0, 0, 0, 0]))
+    last_vectors = shop.vectors({}, told, biases=dict.fromkeys(names, 9.0))
     last_items = shop.items(shop.item("apple", brand="acme"), shop.item("bread", brand="acme"))
     items = shop.items(shop.item("apple", brand="acme"), shop.item("bread"))
-    frame = vectors(items, shop.histories(), Model("7", "r", str(export)), last_vectors, last_items, day=shop.night)
+    frame = vectors(
+        items, shop.histories(), shop.trends(), Model("7", "r", str(export)), last_vectors, last_items, day=shop.night
+    )
     assert by_id(frame, "item") == {"apple": ([9, 9, 9, 9], [8, 8]), "bread": ([1, 0, 0, 0.25], [1, 0])}
 
 
 @pytest.mark.parametrize(("version", "kept"), [("7", True), ("6", False)])
 def test_an_item_keeps_last_nights_vector_while_its_text_and_the_model_stay(shop, export, version, kept):
-    before = ([9, 9, 9, 9], [7, 7], [8, 8], [6, 6], [5])
-    last_vectors = shop.vectors({}, dict.fromkeys(("apple", "bread", "gone"), before))
+    """But for how it sells: last night's trends added 4 to each vector's last entry, tonight's add 2 to the apple's."""
+    names, before = ("apple", "bread", "gone"), ([9, 9, 9, 9], [7, 7], [8, 8], [6, 6], [5, 5, 5, 5])
+    last_vectors = shop.vectors({}, dict.fromkeys(names, before), biases=dict.fromkeys(names, 5.0))
     last_items = shop.items(shop.item("apple", "fruit"), shop.item("bread", "fruit"), shop.item("gone", "red"))
     frame = vectors(
         shop.items(shop.item("apple", "fruit"), shop.item("bread", "bakery"), shop.item("cake", "red")),
         shop.histories(ann=[("apple", 31)]),
+        shop.trends(apple=(SOLD, 0, 0, 0, 0)),
         Model(version, "run", str(export)),
         last_vectors,
         last_items,
         day=shop.night,
     )
     assert by_id(frame, "item") == {
-        "apple": ([9, 9, 9, 9], [8, 8]) if kept else ([1, 0, 0, 0.5], [1, 0]),
+        "apple": ([9, 9, 9, 7], [8, 8]) if kept else ([1, 0, 0, 2.5], [1, 0]),
         "bread": ([0, 1, 0, 0.25], [0, 1]),
         "cake": ([0, 0, 1, 0], [0, 0]),
     }
@@ -99,10 +107,37 @@ def test_users_are_encoded_from_their_last_items_oldest_first_with_ages_at_the_n
 
 def test_what_an_items_repeat_adds_is_told_by_its_id(made):
     told = {row["id"]: row["repeats"] for row in made.collect()}
-    # the small model adds 1 / (1 + age) and its sales, which are its bias, to the last item alone
-    assert {user: told[user] for user in ("ann", "bob")} == {"ann": {"bread": 0.75}, "bob": {"bread": 0.5}}
+    # the small model adds 1 / (1 + age) to the last item alone
+    assert {user: told[user] for user in ("ann", "bob")} == {"ann": {"bread": 0.5}, "bob": {"bread": 0.25}}
     assert told["dan"] == {"pear": pytest.approx(1 / 3)}
     assert told["apple"] == {}
+
+
+def test_how_items_sell_tonight_counts_in_vectors_and_repeats(shop, export):
+    """By the small model's pull, the apple's trends of 1, 1 and 2 add 2 + 1 + 1 to its bias of a half."""
+    twice = 0.1 * (math.e**2 - 1)
+    trends = shop.trends(apple=(SOLD, SOLD, twice, 15, 4), gone=(SOLD, SOLD, SOLD, 0, 0))
+    items = shop.items(shop.item("apple", "fruit"), shop.item("bread", "bakery"))
+    histories = shop.histories(ann=[("apple", 31)])
+    frame = vectors(items, histories, trends, Model("7", "run", str(export)), None, None, day=shop.night)
+    rows = {row["id"]: row for row in shop.contract(frame, "lists.vectors").collect()}
+    assert rows["apple"]["vector"] == pytest.approx([1, 0, 0, 4.5])
+    assert rows["apple"]["bias"] == 0.5
+    assert rows["apple"]["sales_vector"] == pytest.approx([1, 1, 2, math.log(4.1 / 20)])
+    assert rows["bread"]["vector"] == [0, 1, 0, 0.25]
+    assert rows["bread"]["sales_vector"] == pytest.approx([0, 0, 0, math.log(0.02)])  # nobody bought it
+    assert rows["ann"]["repeats"] == {"apple": pytest.approx(0.5 + 1)}  # it adds the first trend
+    assert (rows["ann"]["sales_vector"], rows["ann"]["bias"]) == ([], None)
+
+
+def test_a_model_that_learned_nothing_of_trends_hears_nothing_of_them(shop, export, tmp_path):
+    folder = shutil.copytree(export, tmp_path / "export")
+    (folder / "manifest.json").write_text(json.dumps(manifest(str(export)) | {"pull": None}))
+    items, trends = shop.items(shop.item("apple", "fruit")), shop.trends(apple=(SOLD, SOLD, SOLD, 15, 4))
+    frame = vectors(items, shop.histories(), trends, Model("7", "run", str(folder)), None, None, day=shop.night)
+    (apple,) = frame.collect()
+    assert apple["vector"] == [1, 0, 0, 0.5]
+    assert apple["sales_vector"] == pytest.approx([0, 0, 0, math.log(4.1 / 20)])
 
 
 def test_every_head_has_its_vectors_and_users_the_variety_they_accept(made):
@@ -122,7 +157,7 @@ def test_heads_that_were_not_trained_have_no_entries(export, tmp_path):
     assert [found[name].shape for name in HEADS] == [(2, 0), (2, 0), (2, 2)]
     nobody = np.full((1, 3), -1)
     found = Scorer(str(folder)).users(
-        np.zeros((1, 3, 4), np.float32), np.zeros((1, 3, 1), np.float32), np.zeros((1, 3), np.float32), nobody
+        np.zeros((1, 3, 4), np.float32), np.zeros((1, 3, 4), np.float32), np.zeros((1, 3), np.float32), nobody
     )
     assert np.isnan(found["variety"]).all()
 
@@ -137,7 +172,7 @@ def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
         manifest(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format": 1}')
-    with pytest.raises(ValueError, match="format is 1, these jobs read 5"):
+    with pytest.raises(ValueError, match="format is 1, these jobs read 6"):
         manifest(str(tmp_path))
 
 
