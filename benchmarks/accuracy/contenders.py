@@ -46,11 +46,11 @@ def neighbours(half_lives: tuple[float, ...], of_late: tuple[float, ...] = ()) -
     }
 
 
-def published(folder: Path, seconds: float | None) -> dict[str, Contender]:
-    """Models of public packages, in their own environment; the neural ones train for ``seconds``, None without them."""
+def published(folder: Path, seconds: float, neural: tuple[str, ...] = NEURAL) -> dict[str, Contender]:
+    """Models of public packages, in their own environment; those of ``neural`` train for ``seconds``."""
     return {
-        title: lambda split, title=title: _installed(title.lower(), split, folder, seconds or 0.0)
-        for title in PUBLISHED + (NEURAL if seconds else ())
+        title: lambda split, title=title: _installed(title.lower(), split, folder, seconds)
+        for title in PUBLISHED + neural
     }
 
 

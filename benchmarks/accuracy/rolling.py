@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import journey, ours
-from benchmarks.accuracy.contenders import Contender, measured, neighbours, published
+from benchmarks.accuracy.contenders import NEURAL, Contender, measured, neighbours, published
 from benchmarks.accuracy.journey import Journey
 from benchmarks.accuracy.protocol import CUTOFFS, Lists, Split, means, tops
 from training.data import load
@@ -42,8 +42,8 @@ def compare(data: Journey, lake: Path, quick: bool) -> tuple[dict, dict]:
         for day in days:
             split, work = data.week(day), Path(folder) / day.isoformat()
             made = {OURS: measured(f"{OURS}, {day}", _ours(data, lake, day, work, quick), split)}
-            spent = (QUICK_SECONDS if quick else made[OURS][1]["seconds"]) if day == days[-1] else None
-            for name, contender in (neighbours(HALF_LIVES, OF_LATE) | published(work, spent)).items():
+            spent, neural = QUICK_SECONDS if quick else made[OURS][1]["seconds"], NEURAL if day == days[-1] else ()
+            for name, contender in (neighbours(HALF_LIVES, OF_LATE) | published(work, spent, neural)).items():
                 made[name] = measured(f"{name}, {day}", contender, split)
             for name, (lists, cost) in made.items():
                 costs.setdefault(name, []).append(cost)
