@@ -1,7 +1,8 @@
 """What a rank of the tests does: a stage of training, with a tiny recipe and a place to die.
 
 Environment: STAGE, pretrain or finetune; TINY_RECIPE, the recipe's fields as JSON; KILL_BEFORE_STEP, the step at whose
-start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start all weights turn into NaN.
+start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start all weights turn into NaN; EXPORT, "no" where
+nobody reads it: to trace the programs takes longer than a tiny model learns.
 """
 
 import json
@@ -28,6 +29,8 @@ def main() -> None:
         return one_step(stage)
 
     run.Run._one_step = mortal
+    if os.environ.get("EXPORT") == "no":
+        finetune.export = lambda *_, **__: None
     name = os.environ["STAGE"]
     run.launched(name, {"pretrain": pretrain.pretrain, "finetune": finetune.finetune}[name])
 

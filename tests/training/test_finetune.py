@@ -30,7 +30,7 @@ def losses(home: Path) -> list[float]:
 def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, trained: Path, lake: Path, tiny):
     killed = launch(tmp_path / "home", lake, tiny, KILL_BEFORE_STEP="6")
     assert (checkpoints(tmp_path / "home") / "latest").read_text() == "step4"
-    resumed = fork(tmp_path / "home", lake, tiny)
+    resumed = fork(tmp_path / "home", lake, tiny, EXPORT="no")
     assert resumed.returncode == 0, killed.stderr[-2000:] + resumed.stderr[-2000:]
     assert "after 4 steps" in resumed.stderr
     assert curve(tmp_path / "home") == curve(trained)
@@ -38,7 +38,7 @@ def test_killed_and_resumed_gives_the_same_curve(tmp_path: Path, trained: Path, 
 
 
 def test_one_rank_gives_the_curve_of_two(tmp_path: Path, trained: Path, lake: Path, tiny):
-    alone = fork(tmp_path / "home", lake, tiny, ranks=1)
+    alone = fork(tmp_path / "home", lake, tiny, ranks=1, EXPORT="no")
     assert alone.returncode == 0, alone.stderr[-2000:]
     assert losses(tmp_path / "home") == pytest.approx(losses(trained), rel=1e-3)
 
@@ -47,7 +47,7 @@ def test_one_rank_gives_the_curve_of_two(tmp_path: Path, trained: Path, lake: Pa
 def test_shards_of_the_model_give_the_curve_of_whole_ones(tmp_path: Path, trained: Path, lake: Path, tiny, stage: int):
     """What ZeRO 3 leaves, gathered a tensor at a time, is the model that ZeRO 1 leaves."""
     home = tmp_path / "home"
-    done = fork(home, lake, replace(tiny, hardware=f"cpu_zero{stage}"))
+    done = fork(home, lake, replace(tiny, hardware=f"cpu_zero{stage}"), EXPORT="no")
     assert done.returncode == 0, done.stderr[-3000:]
     assert losses(home) == pytest.approx(losses(trained), rel=1e-3)
     ours, theirs = (load_file(checkpoints(each) / "model/model.safetensors") for each in (home, trained))

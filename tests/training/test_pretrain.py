@@ -1,4 +1,4 @@
-"""Pre-training under the real launcher: it learns, goes on after a kill, and fine-tuning starts from what it left."""
+"""Pre-training on two ranks: it learns, goes on after a kill, and fine-tuning starts from what it left."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -70,7 +70,7 @@ def test_one_rank_with_zero_3_gives_the_curve_of_two(tmp_path: Path, read: Path,
 
 
 def test_fine_tuning_starts_from_it(read: Path, shop: Path, learner):
-    done = fork(read, shop, replace(learner, tuned_layers=0))
+    done = fork(read, shop, replace(learner, tuned_layers=0), EXPORT="no")
     assert done.returncode == 0, done.stderr[-3000:]
     left = load_file(checkpoints(read, "pretrain") / "model/model.safetensors")
     tuned = load_file(checkpoints(read) / "model/model.safetensors")

@@ -47,22 +47,32 @@ def test_no_champion(client, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "none"
 
 
-def finished_run(client: MlflowClient, night, tiny, folder: Path, seed: int, again: float) -> str:
-    """A finished run with a real export of an untrained model that scores what was bought so much higher."""
-    torch.manual_seed(seed)
-    model = Recommender(load_backbone(tiny.backbone_folder), night.known, len(night.tag_names), tiny)
-    with torch.no_grad():
-        model.users.repeats.base.fill_(again)
-    export(model, load_tokenizer(tiny.backbone_folder, tiny.max_tokens), night.training(), tiny, folder / "export")
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory, lake, tiny) -> dict[str, Path]:
+    """Real exports of an untrained model: a "good" one, and a "bad" one to which what was bought comes last."""
+    night, found = load(str(lake), DAY), {}
+    for name, again in (("good", 20.0), ("bad", -20.0)):
+        torch.manual_seed(1)
+        model = Recommender(load_backbone(tiny.backbone_folder), night.known, len(night.tag_names), tiny)
+        with torch.no_grad():
+            model.users.repeats.base.fill_(again)
+        found[name] = tmp_path_factory.mktemp(name)
+        tokenizer = load_tokenizer(tiny.backbone_folder, tiny.max_tokens)
+        export(model, tokenizer, night.training(), tiny, found[name] / "export")
+    return found
+
+
+def finished_run(client: MlflowClient, night, folder: Path) -> str:
+    """A finished run with the export in that folder."""
     run_id = tracking.start(client, "finetune", None, {"recipe": "cpu", "day": str(night.day)}, {})
     client.log_artifacts(run_id, str(folder))
     client.set_terminated(run_id)
     return run_id
 
 
-def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys):
+def test_the_alias_moves_only_to_the_better(client, exports, lake, tiny, capsys):
     night = load(str(lake), DAY)
-    good = finished_run(client, night, tiny, tmp_path / "good", seed=1, again=20.0)
+    good = finished_run(client, night, exports["good"])
     first = judge(client, tiny, night, str(lake))
     assert (first.promoted, first.candidate_version, first.champion_version) == (True, "1", None)
     assert first.figures["candidate"].means["ndcg_at_10"] > first.figures["popularity"].means["ndcg_at_10"]
@@ -72,7 +82,7 @@ def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys
     again = judge(client, tiny, night, str(lake))
     assert (again.promoted, again.reason) == (False, "it is the champion already")
 
-    finished_run(client, night, tiny, tmp_path / "bad", seed=1, again=-20.0)  # what was bought comes last
+    finished_run(client, night, exports["bad"])
     worse = judge(client, tiny, night, str(lake))
     assert (worse.promoted, worse.candidate_version, worse.champion_version) == (False, "2", "1")
     assert worse.figures["champion"] == first.figures["candidate"]
@@ -89,15 +99,15 @@ def test_the_alias_moves_only_to_the_better(client, lake, tiny, tmp_path, capsys
     assert told == {"decision.json", "card.md", "ndcg_at_10.png", "recall_at_10.png", "revenue_at_10.png"}
 
 
-def test_a_champion_whose_export_nothing_reads_any_longer_gives_way(client, lake, tiny, tmp_path):
+def test_a_champion_whose_export_nothing_reads_any_longer_gives_way(client, exports, lake, tiny, tmp_path):
     night = load(str(lake), DAY)
-    old = finished_run(client, night, tiny, tmp_path / "old", seed=1, again=20.0)
+    old = finished_run(client, night, exports["good"])
     assert judge(client, tiny, night, str(lake)).promoted
     manifest = client.download_artifacts(old, "export/manifest.json", str(tmp_path))
     told = json.loads(Path(manifest).read_text())
     client.log_dict(old, told | {"format": told["format"] - 1}, "export/manifest.json")
 
-    finished_run(client, night, tiny, tmp_path / "new", seed=2, again=19.0)
+    finished_run(client, night, exports["good"])
     decision = judge(client, tiny, night, str(lake))
     assert "champion" not in decision.figures
     assert decision.promoted
