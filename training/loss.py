@@ -20,12 +20,8 @@ class _NextItemLoss(torch.autograd.Function):
         real, wanted = targets >= 0, targets.clamp(min=0)
         new = real & ~_among(wanted, places, seen)
         shares = [(_shares(real), 1.0)] + ([(_shares(new), explore)] if explore else [])
-        to_users, to_vectors, to_again = (
-            torch.empty_like(users),
-            users.new_zeros(reduced.shape),
-            torch.empty_like(again),
-        )
-        to_drift = torch.zeros_like(drift)
+        to_users, to_again = torch.empty_like(users), torch.empty_like(again)
+        to_vectors, to_drift = users.new_zeros(reduced.shape), torch.zeros_like(drift)
         loss = users.new_zeros(())
         for low in range(0, len(users), QUERIES_AT_ONCE):
             rows = slice(low, low + QUERIES_AT_ONCE)
