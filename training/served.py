@@ -15,7 +15,7 @@ from training.heads import LOGITS, logits
 from training.trends import sales
 
 BLOCK = 256  # users at a time
-TEXT_BLOCK = 4096  # items encoded at a time; sorted by text, equal texts meet in one block
+TEXT_BLOCK = 256  # items encoded at a time; sorted by text, equal texts meet in one block
 
 
 @dataclass(frozen=True)
