@@ -51,7 +51,8 @@ class Nexts(Batches):
         alike = ALIKE * recipe.users
         blocks = [order[low : low + alike] for low in range(0, len(order), alike)]
         order = np.concatenate([block[np.argsort(self.lengths[block], kind="stable")] for block in blocks])
-        return list(rng.permutation(order.reshape(-1, recipe.users)))
+        # those of one step lie side by side here: ranks with long and short histories would wait for each other
+        return list(rng.permutation(order.reshape(-1, recipe.shards, recipe.users)).reshape(-1, recipe.users))
 
     def _user(self, user: int, width: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         items, times = self.night.histories.of(user)
