@@ -22,7 +22,7 @@ TEXT_BLOCK = 256  # items encoded at a time; sorted by text, equal texts meet in
 class Items:
     """float32[items, ...] of the whole catalogue: relevance vectors, those of each of ``heads.PAIRED``, and sales.
 
-    These are what was counted of the items at the moment of asking, see ``training.trends.sales``.
+    Sales are what was counted at the moment of asking, see ``training.trends.sales``.
     """
 
     vectors: torch.Tensor
