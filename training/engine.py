@@ -31,8 +31,12 @@ def give_memory_back() -> None:
         trim(0)
 
 
-def parameter_groups(objective: Objective, recipe: Recipe) -> list[dict]:
-    """Learning parameters in six groups, each with its own rate."""
+def parameter_groups(objective: Objective, recipe: Recipe, steps: int) -> list[dict]:
+    """Learning parameters in six groups, each with its own rate and length.
+
+    Args:
+        steps: of the whole training.
+    """
     model = objective.recommender
     users, heads = model.users, model.heads
     repeats = users.repeats
@@ -45,32 +49,36 @@ def parameter_groups(objective: Objective, recipe: Recipe) -> list[dict]:
     taken |= {id(parameter) for parameter in headed}
     above = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     groups = (
-        (backbone, recipe.backbone_lr),
-        (above, recipe.lr),
-        (own, recipe.id_lr),
-        (headed, recipe.head_lr),
-        (gains, recipe.gain_lr),
-        ([repeats.base], recipe.base_lr),
+        (backbone, recipe.backbone_lr, recipe.settled(steps)),
+        (above, recipe.lr, steps),
+        (own, recipe.id_lr, steps),
+        (headed, recipe.head_lr, steps),
+        (gains, recipe.gain_lr, steps),
+        ([repeats.base], recipe.base_lr, steps),
     )
-    learning = (([each for each in params if each.requires_grad], rate) for params, rate in groups)
-    return [{"params": params, "lr": rate} for params, rate in learning if params]
+    learning = (([each for each in params if each.requires_grad], *others) for params, *others in groups)
+    return [{"params": params, "lr": rate, "steps": end} for params, rate, end in learning if params]
 
 
 def start_engine(
     model: nn.Module, groups: list[dict], config: dict, *, steps: int, warmup: int
 ) -> deepspeed.DeepSpeedEngine:
-    """DeepSpeed's engine around AdamW, with rates that rise over ``warmup`` steps and then fall to 0 at ``steps``.
+    """DeepSpeed's engine around AdamW, with rates that rise over ``warmup`` steps and then fall to 0.
 
     Args:
-        groups: parameters with their rates, as torch's optimizers take them.
+        groups: parameters with their rates, as torch's optimizers take them, and the "steps" after which these are 0,
+            where that is not at the end.
         config: DeepSpeed's.
+        steps: of the whole training.
     """
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+    ends = [group.get("steps", steps) for group in groups]
+    optimizer = torch.optim.AdamW([{k: group[k] for k in ("params", "lr")} for group in groups], weight_decay=0.0)
 
-    def rate(step: int) -> float:
-        return min((step + 1) / warmup, (steps - step) / max(steps - warmup, 1))
+    def rate(step: int, end: int) -> float:
+        return max(min((step + 1) / warmup, (end - step) / max(end - warmup, 1)), 0.0)
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    rates = [lambda step, end=end: rate(step, end) for end in ends]
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates)
     engine, *_ = deepspeed.initialize(
         model=model, optimizer=optimizer, lr_scheduler=schedule, config=config, dist_init_required=False
     )

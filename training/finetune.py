@@ -106,11 +106,12 @@ class Finetune(Run):
         objective = build(self.recipe, self.night, self.folder, self.champion, resumed=resumed)
         config = self.recipe.deepspeed(dist.get_world_size(), self.recipe.shards, self.recipe.users)
         self.losses = ("loss", *(f"{task}_{what}" for what in ("loss", "weight") for task in objective.tasks))
-        groups = parameter_groups(objective, self.recipe)
+        groups = parameter_groups(objective, self.recipe, self.batches.steps)
         return start_engine(objective, groups, config, steps=self.batches.steps, warmup=self.recipe.warmup)
 
     def before(self, step: int) -> dict[str, float]:
-        if step == 0 or (step % self.recipe.refresh_every == 0 and self.recipe.tuned_layers):
+        anew = step % self.recipe.refresh_every == 0 or step == self.recipe.settled(self.batches.steps)
+        if step == 0 or (self.recipe.tuned_layers and anew):
             self.texts.refresh(self.engine.module)
         if step == 0 and not self.champion:  # whose centre is what all that it learned of texts is measured from
             self.engine.module.centre_texts()

@@ -94,6 +94,8 @@ class Recipe:
         replay: share of users whose latest query is of older days of the window then.
         warmup: steps over which the learning rates rise before they fall to 0.
         refresh_every: steps between two encodings of all texts; between them a step's other texts come from a table.
+        learns_texts: share of steps, the first, in which the language model learns. Then texts are encoded for the last
+            time, and what stands above fits what will be exported.
         checkpoint_every: steps between two checkpoints.
         backbone_lr, lr, id_lr, head_lr, gain_lr, base_lr: learning rates of the language model, of the layers above it,
             of the items' own vectors and biases, of the heads, of the few numbers that say how age and repetition
@@ -150,6 +152,7 @@ class Recipe:
     replay: float = 0.25
     warmup: int = 20
     refresh_every: int = 100
+    learns_texts: float = 0.75
     checkpoint_every: int = 50
     backbone_lr: float = 3e-5
     lr: float = 1e-4
@@ -169,6 +172,7 @@ class Recipe:
             (self.warm and self.predict != "week", f"predict is {self.predict!r}; only week has a warm start"),
             (self.warm_steps < 1, f"warm_steps is {self.warm_steps}, not 1 or more"),
             (not 0 <= self.replay <= 1, f"replay is {self.replay}, not from 0 to 1"),
+            (not 0 <= self.learns_texts <= 1, f"learns_texts is {self.learns_texts}, not from 0 to 1"),
             (not _configuration(self.hardware).exists(), f"hardware is {self.hardware!r}, which has no JSON here"),
             (
                 max(self.text_dim, self.id_dim) > self.dim - 1,
@@ -181,6 +185,10 @@ class Recipe:
     @property
     def backbone_folder(self) -> str:
         return self.backbone or str(get_model_path())
+
+    def settled(self, steps: int) -> int:
+        """The step, of so many, from which on the language model stays as it is."""
+        return round(self.learns_texts * steps)
 
     def deepspeed(self, ranks: int, shards: int, size: int) -> dict:
         """DeepSpeed's configuration for this hardware, with ``shards`` micro-batches a step of ``size`` examples.

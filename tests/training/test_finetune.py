@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 
 from tests.training.conftest import DAY
 from tests.training.launcher import checkpoints, curve, fork, launch, the_run
+from training.backbone import load_backbone, load_tokenizer, tokenise
+from training.data import load
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -68,6 +70,21 @@ def test_adapters_learn_and_are_exported_within_the_backbone(tmp_path: Path, tra
     assert all(name.startswith("encoder.layer.1.") and name.endswith("weight") for name in moved)
     held = torch.export.load(checkpoints(home) / "model/export/item_encoder.pt2").state_dict
     assert held["texts.backbone.encoder.layer.0.output.dense.weight"].dtype == torch.int8
+
+
+def test_what_stands_above_the_texts_ends_on_those_that_are_exported(trained: Path, lake: Path, tiny):
+    """The language model learns no more in the last steps, so the table of its encodings is the finished model's."""
+    folder = checkpoints(trained)
+    last = torch.load(folder / f"step{tiny.steps}/mp_rank_00_model_states.pt", weights_only=False)["module"]
+    encoder = load_backbone(tiny.backbone)
+    start = {name: value.clone() for name, value in encoder.state_dict().items()}
+    learned = load_file(folder / "model/model.safetensors")
+    encoder.load_state_dict({name: learned[f"texts.{name}"] for name in start})
+    assert any(not torch.equal(start[name], learned[f"texts.{name}"]) for name in start)
+    night = load(str(lake), DAY)
+    ids, mask = map(torch.from_numpy, tokenise(load_tokenizer(tiny.backbone, tiny.max_tokens), night.texts))
+    with torch.no_grad():
+        torch.testing.assert_close(last["table"], encoder(ids, mask), atol=1e-5, rtol=1e-4)
 
 
 def test_a_finished_night_is_not_trained_twice(trained: Path, lake: Path, tiny):
