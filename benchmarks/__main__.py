@@ -1,6 +1,6 @@
 """Runs one benchmark: a table for people, then one line of JSON for machines.
 
-python -m benchmarks NAME [--dataset D] [--export FOLDER --lake LAKE --day D [--backbone FOLDER]] [--quick]
+python -m benchmarks NAME [--dataset D] [--export FOLDER --lake LAKE --day D [--backbone FOLDER]] [--gpu] [--quick]
 """
 
 import argparse
@@ -14,7 +14,8 @@ from pathlib import Path
 import benchmarks
 from benchmarks import Result
 
-MODEL = ("export", "lake", "day", "backbone")  # options that say which trained model is measured
+# which trained model is measured, and whether only what trains on a GPU is
+OPTIONS = ("export", "lake", "day", "backbone", "gpu")
 
 
 def names() -> dict[str, str]:
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--lake", metavar="LAKE", help="a lake with the night that it was trained on,")
     parser.add_argument("--day", metavar="D", type=date.fromisoformat, help="that night,")
     parser.add_argument("--backbone", metavar="FOLDER", help="and what its language model was made of")
+    parser.add_argument("--gpu", action="store_const", const=True, help="of a benchmark of training: on the GPU alone")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     machine = benchmarks.machine()  # before the benchmark itself loads it
@@ -66,7 +68,7 @@ def main() -> None:
     if given.dataset not in (datasets or (None,)):
         parser.error(f"{given.name} {'needs --dataset: ' + ', '.join(datasets) if datasets else 'has no --dataset'}")
     needs, takes = getattr(module, "NEEDS", ()), getattr(module, "TAKES", ())
-    options = {name: getattr(given, name) for name in MODEL if getattr(given, name) is not None}
+    options = {name: getattr(given, name) for name in OPTIONS if getattr(given, name) is not None}
     if missing := [f"--{name}" for name in needs if name not in options]:
         parser.error(f"{given.name} needs a trained model: {', '.join(missing)} missing")
     if useless := [f"--{name}" for name in options if name not in (*needs, *takes)]:

@@ -1,6 +1,7 @@
 """DeepSpeed around the model: its optimizer, its schedule, and what this process must be told first."""
 
 import ctypes
+from functools import partial
 
 import deepspeed
 import torch
@@ -82,4 +83,11 @@ def start_engine(
     engine, *_ = deepspeed.initialize(
         model=model, optimizer=optimizer, lr_scheduler=schedule, config=config, dist_init_required=False
     )
+    if not config["zero_optimization"]["stage"]:
+        engine.clip_fp32_gradients = partial(_clip, engine)
     return engine
+
+
+def _clip(engine: deepspeed.DeepSpeedEngine) -> None:
+    """Where nothing is sharded DeepSpeed clips as well, but forgets the norm."""
+    engine._global_grad_norm = nn.utils.clip_grad_norm_(engine.module.parameters(), engine.gradient_clipping())

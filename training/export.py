@@ -45,7 +45,8 @@ class ItemProgram(nn.Module):
         rows = torch.stack([token_ids, attention_mask], dim=1).flatten(1)
         distinct, which = torch.unique(rows, dim=0, return_inverse=True)
         torch._check(distinct.shape[0] >= 1)
-        distinct = distinct.view(-1, 2, token_ids.shape[1])
+        # one row more, for torch 2.11 can't trace attention over what may be a single row
+        distinct = torch.cat([distinct, distinct[:1]]).view(-1, 2, token_ids.shape[1])
         with mixed("cpu", self.bfloat16):
             encodings = self.texts(distinct[:, 0], distinct[:, 1])
         return self.of_encodings(encodings[which], tags, item_index)

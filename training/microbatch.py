@@ -89,8 +89,17 @@ class Batches(ABC):
             "asked_texts": asked,
             "unknown": rng.random(len(candidates)) < recipe.id_dropout,
             "log_weight": log_weight.astype(np.float32),
-            "live": rng.choice(texts, min(recipe.live_texts, len(texts)) if recipe.tuned_layers else 0, replace=False),
+            "live": self._live(texts, candidates, rng),
         }
+
+    def _live(self, texts: np.ndarray, candidates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Of the batch's own ``texts``, and if the recipe takes more than these, of the other candidates'."""
+        wanted = self.recipe.live_texts if self.recipe.tuned_layers else 0
+        live = rng.choice(texts, min(wanted, len(texts)), replace=False)
+        if wanted <= len(texts):
+            return live
+        others = np.setdiff1d(self.night.text_of[candidates], texts)
+        return np.concatenate([live, rng.choice(others, min(wanted - len(texts), len(others)), replace=False)])
 
 
 def unseen(queries: int, length: int) -> dict[str, np.ndarray]:

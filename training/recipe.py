@@ -82,7 +82,7 @@ class Recipe:
         shown: items shown in that week per query, for clicks and purchases, at most.
         negatives: items sampled per step beside those of the batch; 0 takes all.
         live_texts: item texts per micro-batch that go through the language model with gradients, where any
-            of its layers is tuned.
+            of its layers is tuned; the batch's own first, then those of other candidates.
         id_dropout: share of items per step that are treated as unknown, so that new items are scored by their text.
         asked: texts that tell about an item per micro-batch, for its relevance to a query, at most.
         balance: how the losses are weighed, see ``training.balance``: fixed, uncertainty, mgda or nash.

@@ -1,5 +1,6 @@
 """Who takes part beside us: a name, and a function that makes lists for a split."""
 
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import PeakMemory
-from benchmarks.accuracy import peers
+from benchmarks.accuracy import RIVAL_GPU, peers
 from benchmarks.accuracy.protocol import Lists, Split, tops
 
 PEERS = Path(__file__).parents[2] / "var/peers"  # their environment
@@ -54,6 +55,11 @@ def published(folder: Path, seconds: float, neural: tuple[str, ...] = NEURAL) ->
     }
 
 
+def on_gpu(folder: Path, seconds: float = np.inf) -> dict[str, Contender]:
+    """The best neural peer on the GPU, for as long as its authors train it, or for ``seconds`` if that is less."""
+    return {RIVAL_GPU: lambda split: _installed("esasrec_full", split, folder, seconds, gpu=True)}
+
+
 def measured(name: str, contender: Contender, split: Split) -> tuple[Lists, dict[str, float]]:
     """The lists, and what they cost: seconds and peak_gib."""
     began = time.perf_counter()
@@ -64,17 +70,21 @@ def measured(name: str, contender: Contender, split: Split) -> tuple[Lists, dict
     return lists, cost
 
 
-def _installed(model: str, split: Split, folder: Path, seconds: float) -> Lists:
-    """Lists of a peer that runs in its own environment."""
+def _installed(model: str, split: Split, folder: Path, seconds: float, *, gpu: bool = False) -> Lists:
+    """Lists of a peer that runs in its own environment; without ``gpu`` it sees none, as our own training does."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"train": split.train, "asked": split.asked}
     arrays = {f"{part}_{name}": getattr(seen, name) for part, seen in parts.items() for name in ("offsets", "items")}
     np.savez(folder / "split.npz", items=split.items, users=split.users, **arrays)
     script = Path(__file__).with_name("installed.py")
     command = [str(python()), str(script), model, str(folder / "split.npz"), str(folder / "lists.npz"), str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    env = os.environ if gpu else {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{model} failed:\n{done.stderr[-2000:]}")
+    for line in done.stderr.splitlines():
+        if line.startswith("epochs"):
+            print(f"{model}: {line}", file=sys.stderr, flush=True)
     with np.load(folder / "lists.npz") as lists:
         return dict(lists)
 

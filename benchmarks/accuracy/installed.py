@@ -1,7 +1,7 @@
 """Peers as their authors publish them, run by file in an environment of their own (``installed.txt``).
 
-python installed.py MODEL SPLIT.npz LISTS.npz SECONDS: reads a split, trains for at most SECONDS where the model can be
-told so, and writes int64[users, 20] lists, "masked" and "unmasked".
+python installed.py MODEL SPLIT.npz LISTS.npz SECONDS: reads a split, trains for at most SECONDS (inf: as long as the
+schedule is) where the model can be told so, and writes int64[users, 20] lists, "masked" and "unmasked".
 """
 
 import logging
@@ -14,6 +14,12 @@ import numpy as np
 TOP = 20
 FACTORS = 128  # of implicit's models
 LENGTH = 50  # events of a history that SASRec reads, as in its published tables
+# as the authors of eSASRec train it: when to stop is decided by recall@10 of so many users' validation events
+EPOCHS, PATIENCE, VALIDATED, CUTOFF = 100, 50, 2048, 10
+RECALL = f"recall@{CUTOFF}"
+
+
+ESASREC = {"loss": "sampled_softmax", "n_negatives": 256}
 
 
 def als(split: dict, seconds: float) -> dict[str, np.ndarray]:
@@ -43,8 +49,14 @@ def esasrec(split: dict, seconds: float) -> dict[str, np.ndarray]:
     """eSASRec (RecSys'25): SASRec's objective, LiGR layers, sampled softmax with 256 negatives."""
     from rectools.models.nn.transformers.ligr import LiGRLayers
 
-    chosen = {"loss": "sampled_softmax", "n_negatives": 256, "transformer_layers_type": LiGRLayers}
-    return _rectools(chosen, split, seconds)
+    return _rectools(ESASREC | {"transformer_layers_type": LiGRLayers}, split, seconds)
+
+
+def esasrec_full(split: dict, seconds: float) -> dict[str, np.ndarray]:
+    """The same for its authors' schedule: it stops early, and the weights of the best epoch make the lists."""
+    from rectools.models.nn.transformers.ligr import LiGRLayers
+
+    return _rectools(ESASREC | {"transformer_layers_type": LiGRLayers}, split, seconds, stops=True)
 
 
 def _implicit(model, split: dict, **asking) -> dict[str, np.ndarray]:
@@ -66,27 +78,35 @@ def _implicit(model, split: dict, **asking) -> dict[str, np.ndarray]:
     }
 
 
-def _rectools(chosen: dict, split: dict, seconds: float) -> dict[str, np.ndarray]:
+def _rectools(chosen: dict, split: dict, seconds: float, *, stops: bool = False) -> dict[str, np.ndarray]:
     import pandas as pd
     from pytorch_lightning import Trainer
+    from pytorch_lightning.callbacks import EarlyStopping
     from rectools import Columns
     from rectools.dataset import Dataset
     from rectools.models import SASRecModel
+    from rectools.models.nn.transformers.utils import leave_one_out_mask
 
-    def dataset(part: str) -> Dataset:
+    def dataset(part: str, kept: np.ndarray | slice = slice(None)) -> Dataset:
         offsets, items = split[f"{part}_offsets"], split[f"{part}_items"]
         rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         order = pd.to_datetime(np.arange(len(items)), unit="s")  # the file's order, one second apart
         columns = {Columns.User: rows, Columns.Item: items, Columns.Weight: 1.0, Columns.Datetime: order}
-        return Dataset.construct(pd.DataFrame(columns))
+        return Dataset.construct(pd.DataFrame(columns)[kept])
 
     def trainer() -> Trainer:
         quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-        return Trainer(accelerator="auto", max_time=timedelta(seconds=seconds), max_epochs=100, **quiet)
+        limit = timedelta(seconds=seconds) if np.isfinite(seconds) else None
+        early = [_best(), EarlyStopping(RECALL, mode="max", patience=PATIENCE)] if stops else []
+        return Trainer(
+            accelerator="auto", max_time=limit, max_epochs=EPOCHS, callbacks=early, num_sanity_val_steps=0, **quiet
+        )
 
     shape = {"n_blocks": 1, "n_heads": 2, "n_factors": 256, "dropout_rate": 0.5, "session_max_len": LENGTH}
+    if stops:
+        chosen = {**chosen, "get_val_mask_func": lambda events: leave_one_out_mask(events, np.arange(VALIDATED))}
     model = SASRecModel(**shape, **chosen, lr=1e-3, batch_size=128, get_trainer_func=trainer)
-    model.fit(dataset("train"))
+    model.fit(dataset("asked", _validated(split)) if stops else dataset("train"))
     known, users = dataset("asked"), split["users"]
     place = {user: row for row, user in enumerate(users)}
     lists = {}
@@ -96,8 +116,52 @@ def _rectools(chosen: dict, split: dict, seconds: float) -> dict[str, np.ndarray
         )
         lists[protocol] = np.full((len(users), TOP), -1, np.int64)
         lists[protocol][found[Columns.User].map(place), found[Columns.Rank] - 1] = found[Columns.Item]
-    print("epochs", model.fit_trainer.current_epoch, file=sys.stderr)
+    best = [f"{callback}" for callback in model.fit_trainer.callbacks if hasattr(callback, "recall")]
+    print("epochs", model.fit_trainer.current_epoch, *best, file=sys.stderr)
     return lists
+
+
+def _validated(split: dict) -> np.ndarray:
+    """bool[events known when asked]: those of training, and of VALIDATED users the one after it, for validation."""
+    kept = np.ones(len(split["asked_items"]), bool)
+    kept[split["asked_offsets"][1 + VALIDATED :] - 1] = False
+    return kept
+
+
+def _best():
+    """A callback of Lightning: tells RECALL of each epoch, of items new to the user, and keeps the best weights."""
+    import torch
+    from pytorch_lightning import Callback
+
+    class Best(Callback):
+        def __init__(self):
+            self.hits, self.recall, self.epoch, self.weights = [], -1.0, 0, {}
+
+        def __repr__(self) -> str:
+            return f"best {self.epoch}, {RECALL} {self.recall:.4f}"
+
+        def on_validation_batch_end(self, trainer, module, outputs, batch, *place) -> None:
+            model = module.torch_model
+            sessions = model.encode_sessions(batch, module.item_embs)[:, -1, :]
+            scores = model.similarity_module(sessions, module.item_embs)
+            new = scores.scatter(1, batch["x"], -torch.inf)
+            self.hits.append((new.topk(CUTOFF).indices == batch["y"]).any(1))
+
+        def on_validation_epoch_end(self, trainer, module) -> None:
+            recall = torch.cat(self.hits).float().mean()
+            self.hits.clear()
+            module.log(RECALL, recall)
+            if recall > self.recall:
+                self.recall, self.epoch = float(recall), trainer.current_epoch + 1
+                self.weights = {name: each.detach().clone() for name, each in module.state_dict().items()}
+
+        def on_fit_end(self, trainer, module) -> None:
+            module.load_state_dict(self.weights)
+
+    return Best()
+
+
+PEERS = {each.__name__: each for each in (als, bpr, sasrec, esasrec, esasrec_full)}
 
 
 def main() -> None:
@@ -105,7 +169,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     with np.load(source) as split:
-        lists = {"als": als, "bpr": bpr, "sasrec": sasrec, "esasrec": esasrec}[name](dict(split), float(seconds))
+        lists = PEERS[name](dict(split), float(seconds))
     np.savez(target, **lists)
 
 

@@ -1,4 +1,4 @@
-"""Our model as a shop gets it: a lake, the launcher with two ranks, and the lists that its export makes."""
+"""Our model as a shop gets it: a lake, the launcher with its ranks, and the lists that its export makes."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from training.data import MICROSECONDS_A_DAY, Histories, Night
 from training.recipe import Recipe
 from training.served import Exported
 
-RANKS = 2
+RANKS = 2  # on the CPU
 PROJECT = Path(__file__).parents[2]
 
 
@@ -71,31 +71,31 @@ def write_texts(lake: Path, day: date, catalogue: Catalogue) -> None:
     write_deltalake(str(lake / "catalogue/texts"), pa.table({**dates, **columns}), partition_by=["day"])
 
 
-def train(folder: Path, lake: Path, day: date, recipe: Recipe, ranks: int = RANKS) -> Path:
-    """The export of a training run in ``folder``, started as a night starts it.
+def train(folder: Path, lake: Path, day: date, recipe: Recipe) -> Path:
+    """The export of a training run in ``folder``, started as a night starts it; a recipe for one GPU has one rank.
 
     Raises:
         RuntimeError: the launcher failed; its last lines are in the message.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(json.dumps(recipe.parameters()))
+    gpu = recipe.hardware == "gpu"
     options = ["--recipe", str(folder / "recipe.json"), "--day", day.isoformat(), "--lake", str(lake)]
     for stage in ("pretrain", "finetune") if recipe.pretraining else ("finetune",):
         with open(folder / f"{stage}.log", "w") as log:
-            command = [*launcher.command(ranks, f"training.{stage}"), *options]
-            done = subprocess.run(command, cwd=folder, env=environment(folder), stdout=log, stderr=log)
+            command = [*launcher.command(1 if gpu else RANKS, f"training.{stage}"), *options]
+            done = subprocess.run(command, cwd=folder, env=environment(folder, gpu=gpu), stdout=log, stderr=log)
         if done.returncode:
             raise RuntimeError(f"{stage} failed:\n" + (folder / f"{stage}.log").read_text()[-2000:])
     return folder / "checkpoints" / recipe.name / day.isoformat() / "finetune/model/export"
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Of a training of its own: its checkpoints and MLflow stay in ``folder``."""
+def environment(folder: Path, *, gpu: bool = False) -> dict[str, str]:
+    """Of a training of its own: its checkpoints and MLflow stay in ``folder``; without ``gpu`` it sees none."""
+    on_cpu = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return {
         **os.environ,
-        "DS_ACCELERATOR": "cpu",
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
+        **({} if gpu else on_cpu),
         "PYTHONPATH": str(PROJECT),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "NIGHT_CHECKPOINTS": str(folder / "checkpoints"),

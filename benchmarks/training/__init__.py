@@ -14,6 +14,8 @@ from benchmarks import Goal, Result
 DEEPSPEED = 0.9  # of bare PyTorch's examples a second
 SCALING = 1.6  # of two ranks, of one's
 
+TAKES = ("gpu",)
+
 COLUMNS = {
     "examples/s": ("examples_per_s", "{:.1f}"),
     "queries/s": ("queries_per_s", "{:.0f}"),
@@ -31,35 +33,43 @@ COLUMNS = {
 }
 
 
-def run(quick: bool) -> Result:
-    """``quick`` takes few users and steps: it shows that it runs."""
+def run(quick: bool, gpu: bool = False) -> Result:
+    """``quick`` takes few users and steps: it shows that it runs. ``gpu`` leaves out what trains on the CPU.
+
+    Raises:
+        ValueError: ``gpu`` is asked for where there is none.
+    """
     import torch  # takes seconds that the list of benchmarks needn't wait
 
     from benchmarks.training import contenders, shop
     from training.recipes import recipe
 
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    if gpu and not device:
+        raise ValueError("--gpu: PyTorch sees no CUDA GPU here")
     size = shop.Size(200, 2000, 400) if quick else shop.Size(2000, 20_000, 2000)
     steps = contenders.Steps(2, 2) if quick else contenders.Steps(3, 16)
     with tempfile.TemporaryDirectory(prefix="training-") as folder:
         place = Path(folder)
         lake = place / "lake"
         shop.write(lake, size)
-        groups = [contenders.on_cpu(recipe("cpu")), contenders.sharded(recipe("cpu"))]
-        gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-        groups += [contenders.on_gpu()] if gpu else []
+        groups = [] if gpu else [contenders.on_cpu(recipe("cpu")), contenders.sharded(recipe("cpu"))]
+        groups += [contenders.on_gpu()] if device else []
         found = {}
         for group in groups:
             found |= contenders.take_turns(group, lake, shop.DAY, steps, place)
-    for name in contenders.on_gpu() if gpu else ():
-        found[name]["mfu"] = contenders.utilisation(found[name]["flops"], found[name]["step_s"], gpu)
-    figures = {"gpu": gpu, "users": size.users, "items": size.items, "contenders": found}
-    return Result(goals(found), figures, table(found, gpu))
+    for name in contenders.on_gpu() if device else ():
+        found[name]["mfu"] = contenders.utilisation(found[name]["flops"], found[name]["step_s"], device)
+    figures = {"gpu": device, "users": size.users, "items": size.items, "contenders": found}
+    return Result(goals(found), figures, table(found, device))
 
 
 def goals(found: dict[str, dict[str, float]]) -> dict[str, Goal]:
-    """Of the figures by contender."""
+    """Of the figures by contender; there are none for a GPU."""
     from benchmarks.training.contenders import BARE, ONE, TWO
 
+    if BARE not in found:
+        return {}
     bare, one, two = (found[name]["examples_per_s"] for name in (BARE, ONE, TWO))
     return {
         "DeepSpeed on one rank, share of bare PyTorch's examples/s": Goal(DEEPSPEED, round(one / bare, 3), least=True),

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 
-from benchmarks.accuracy.ours import PROJECT, environment
+from benchmarks.accuracy.ours import environment
 from benchmarks.training.turns import Ring
 from training import launcher
 from training.recipe import Recipe
@@ -119,7 +119,7 @@ def _start(
     command += ["--recipe", str(folder / "recipe.json"), "--lake", str(lake)]
     command += ["--day", day.isoformat(), "--warmup", str(steps.warmup), "--steps", str(steps.counted)]
     command += ["--folder", str(folder), "--following", str(following), *(["--bare"] if contender.bare else [])]
-    env = {**os.environ, "PYTHONPATH": str(PROJECT)} if contender.gpu else environment(folder)
+    env = environment(folder, gpu=contender.gpu)
     with open(folder / "worker.log", "w") as log:
         return subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
 

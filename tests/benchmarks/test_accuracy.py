@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import journey, protocol, rolling
+from benchmarks import accuracy
+from benchmarks.accuracy import installed, journey, protocol, rolling
 from benchmarks.accuracy.amazon import MILLISECOND, Dataset
 
 A, B, C, D = 0, 1, 2, 3
@@ -72,3 +73,23 @@ def test_the_interval_draws_households_with_all_their_weeks():
     lower, upper = rolling.interval(np.array([1.0, 1, 1, 0]), np.array([7, 7, 7, 9]))
     assert (lower, upper) == (0.0, 1.0)
     assert rolling.interval(np.full(30, 0.5), np.arange(30)) == (0.5, 0.5)
+
+
+def test_goals_of_the_gpu_alone():
+    names = ("recall@10", "ndcg@10")
+    found = {
+        accuracy.OURS_GPU: {"masked": {"raw": dict(zip(names, (0.1, 0.06), strict=True))}},
+        accuracy.RIVAL_GPU: {"masked": {"raw": dict(zip(names, (0.09, 0.05), strict=True))}},
+    }
+    assert [(goal.reached, goal.met) for goal in accuracy.goals(found, "beauty").values()] == [
+        (0.1, True),
+        (0.06, True),
+        (1.2, True),
+    ]
+
+
+def test_early_stopping_looks_at_events_after_training(monkeypatch):
+    monkeypatch.setattr(installed, "VALIDATED", 1)
+    split = {"asked_items": np.arange(7), "asked_offsets": np.array([0, 2, 5, 7])}
+    # of the first user the event for validation is kept, of the others it isn't
+    assert installed._validated(split).tolist() == [True, True, True, True, False, True, False]
