@@ -61,7 +61,7 @@ HISTORIES = Table(
     columns=(
         Column("day", "date", "the night", required=True),
         USER,
-        Column("item_ids", "array<string>", "the last 1,024 items, oldest first", required=True),
+        Column("item_ids", "array<string>", "the last 16,384 items, oldest first", required=True),
         Column("times", "array<timestamp>", "when, same length", required=True),
         Column("amounts", "array<double>", "money of the line, same length; null where unknown", required=True),
         Column("baskets", "array<string>", "basket (or session where there is none), same length", required=True),

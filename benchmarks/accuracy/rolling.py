@@ -100,9 +100,13 @@ def train(data: Journey, lake: Path, day: date, folder: Path, chosen: Recipe, sp
     """Lists of our model, trained in ``folder`` as the night ``day`` trains it.
 
     Args:
+        folder: whose neighbours are the other days: what the language model says of a text is kept beside them.
         lake: with the tables that are the same on all days.
     """
-    shop = folder / "lake"
+    shop, kept = folder / "lake", folder.parent / "encodings"
+    kept.mkdir(exist_ok=True)
+    (folder / "checkpoints").mkdir(parents=True)
+    os.symlink(kept, folder / "checkpoints/encodings")
     ours.write_lake(shop, day, data.users, data.upto(day), data.catalogue)
     # what was promoted is a table of the night's; training reads of it what came before its cut
     os.symlink(lake / "behaviour/exposures", shop / "behaviour/exposures")

@@ -63,7 +63,8 @@ def test_who_never_bought_has_what_they_looked_at(run):
     }
 
 
-def test_a_long_history_keeps_its_last_1024_items_and_its_length(run):
+def test_a_long_history_keeps_its_last_items_and_its_length(run, monkeypatch):
+    monkeypatch.setattr("jobs.behaviour.histories.LONGEST", 1024)
     views = [line(f"v{n}", "view", event_type="view", minutes=n) for n in range(2000, 2010)]
     made = run(*(line(f"e{n:04}", f"i{n}", minutes=n) for n in range(1030)), *views)["ann"]
     assert made["item_ids"] == [f"i{n}" for n in range(6, 1030)]
