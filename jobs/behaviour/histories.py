@@ -9,8 +9,8 @@ from jobs.reads import upto
 
 READS = {"log": upto("behaviour.log")}
 
-# Far more than a model reads, for a model is also asked about earlier midnights: were the busiest households cut to their
-# last 1,024 purchases, they would look new a few weeks ago, and what they buy again like something nobody bought before.
+# Far more than a model reads, for training also asks about earlier midnights: were the busiest households cut to their
+# last 1,024 purchases, they would look new a few weeks ago, and what they buy every week like something new to them.
 LONGEST = 16_384
 INTEREST = "event_type IN ('view', 'add_to_cart', 'review') OR (event_type = 'impression' AND clicked)"
 
