@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.distributed as dist
+from deepspeed.accelerator import get_accelerator
 
 from training.data import Night
 from training.model import Recommender
@@ -21,29 +23,47 @@ from training.weeks import Weeks
 
 log = logging.getLogger("training.rebuy")
 
-USERS, QUERIES, TARGETS = 16, 4, 64  # of a step
+SHARDS, USERS, QUERIES, TARGETS = 2, 8, 4, 64  # micro-batches of a step, and what is in one
 
 
 def fit(objective: Objective, night: Night) -> None:
     """Let the repeats learn for the recipe's ``repeats_steps`` steps which of a user's items are bought in a week.
 
-    Every rank does the same; what a rank makes of it other than the first is overwritten by the first's.
+    A step's micro-batches are shared out among the ranks, which all end with the same weights.
     """
     recipe, repeats, began = objective.recipe, objective.recommender.users.repeats, time.perf_counter()
     asked = Weeks(night, _small(recipe))
-    optimizer = torch.optim.AdamW(repeats.parameters(), lr=recipe.repeats_lr, weight_decay=0.0)
+    learning = list(repeats.parameters())
+    optimizer = torch.optim.AdamW(learning, lr=recipe.repeats_lr, weight_decay=0.0)
     steps, total = recipe.repeats_steps, 0.0
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / 20, 1 - step / steps))
+    rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     for step in range(steps):
-        cost = loss(repeats, asked, objective.again_of, np.random.default_rng([recipe.seed, step]))
+        cost = sum(p.sum() * 0.0 for p in learning)  # a rank may have no micro-batch
+        for shard in range(rank, SHARDS, ranks):
+            rng = np.random.default_rng([recipe.seed, step, shard])
+            cost = cost + loss(repeats, asked, objective.again_of, rng) / SHARDS
         optimizer.zero_grad()
         cost.backward()
+        total += _shared(learning, cost.detach()) / steps
         optimizer.step()
         schedule.step()
-        total += cost.item() / steps
     optimizer.zero_grad()
     took = time.perf_counter() - began
     log.info("repeats learned for %d steps by themselves, mean loss %.4f, in %.0f s", steps, total, took)
+
+
+def _shared(learning: list[torch.nn.Parameter], cost: torch.Tensor) -> float:
+    """Sum the gradients and the cost over the ranks; the cost."""
+    if not dist.is_initialized():
+        return cost.item()
+    told = torch.cat([*(each.grad.flatten() for each in learning), cost.reshape(1)])
+    summed = told.to(get_accelerator().current_device_name())  # NCCL sums nothing that lies elsewhere
+    dist.all_reduce(summed)
+    *gradients, cost = summed.to(told.device).split([*(each.numel() for each in learning), 1])
+    for each, gradient in zip(learning, gradients, strict=True):
+        each.grad.copy_(gradient.view_as(each))
+    return cost.item()
 
 
 def settle(model: Recommender) -> None:
