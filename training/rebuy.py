@@ -39,7 +39,7 @@ def fit(objective: Objective, night: Night) -> None:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / 20, 1 - step / steps))
     rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     for step in range(steps):
-        cost = sum(p.sum() * 0.0 for p in learning)  # a rank may have no micro-batch
+        cost = sum(each.sum() * 0.0 for each in learning)  # a rank may have no micro-batch
         for shard in range(rank, SHARDS, ranks):
             rng = np.random.default_rng([recipe.seed, step, shard])
             cost = cost + loss(repeats, asked, objective.again_of, rng) / SHARDS

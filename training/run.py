@@ -13,6 +13,7 @@ import deepspeed
 import numpy as np
 import torch
 import torch.distributed as dist
+from deepspeed.accelerator import get_accelerator
 from tqdm import tqdm
 
 from training import tracking
@@ -176,6 +177,8 @@ def launched(stage: str, work: Callable[[Recipe, date, str, Checkpoints, date | 
         chosen = recipe(arguments.recipe)
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
+        # before the first collective: without it all ranks of a host would meet on its first GPU, which NCCL refuses
+        get_accelerator().set_device(int(os.environ.get("LOCAL_RANK", "0")))
         deepspeed.init_distributed()
         checkpoints = Checkpoints.of(chosen.name, arguments.day, stage, arguments.night)
         if _finished(checkpoints):

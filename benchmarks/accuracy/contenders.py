@@ -55,8 +55,8 @@ def published(folder: Path, seconds: float, neural: tuple[str, ...] = NEURAL) ->
     }
 
 
-def on_gpu(folder: Path, seconds: float = np.inf) -> dict[str, Contender]:
-    """The best neural peer on the GPU, for as long as its authors train it, or for ``seconds`` if that is less."""
+def on_gpu(folder: Path, seconds: float) -> dict[str, Contender]:
+    """The best neural peer on the GPU, for its whole schedule, or for ``seconds`` if that is less."""
     return {RIVAL_GPU: lambda split: _installed("esasrec_full", split, folder, seconds, gpu=True)}
 
 

@@ -14,10 +14,10 @@ import numpy as np
 TOP = 20
 FACTORS = 128  # of implicit's models
 LENGTH = 50  # events of a history that SASRec reads, as in its published tables
-# as the authors of eSASRec train it: when to stop is decided by recall@10 of so many users' validation events
+# of eSASRec's whole schedule: when to stop is decided by recall@10 of so many users' validation events; figures of
+# public configurations, one of which has a patience of 5
 EPOCHS, PATIENCE, VALIDATED, CUTOFF = 100, 50, 2048, 10
 RECALL = f"recall@{CUTOFF}"
-
 
 ESASREC = {"loss": "sampled_softmax", "n_negatives": 256}
 
@@ -53,7 +53,7 @@ def esasrec(split: dict, seconds: float) -> dict[str, np.ndarray]:
 
 
 def esasrec_full(split: dict, seconds: float) -> dict[str, np.ndarray]:
-    """The same for its authors' schedule: it stops early, and the weights of the best epoch make the lists."""
+    """The same for its whole schedule: it may stop early, and the weights of the best epoch make the lists."""
     from rectools.models.nn.transformers.ligr import LiGRLayers
 
     return _rectools(ESASREC | {"transformer_layers_type": LiGRLayers}, split, seconds, stops=True)

@@ -58,6 +58,13 @@ def test_shards_of_the_model_give_the_curve_of_whole_ones(tmp_path: Path, traine
         torch.testing.assert_close(ours[name], theirs[name], atol=2e-3, rtol=1e-2)
 
 
+def test_the_configuration_of_one_gpu_tells_the_same_norm(tmp_path: Path, trained: Path, lake: Path, tiny):
+    done = fork(tmp_path / "home", lake, replace(tiny, hardware="gpu"), ranks=1, EXPORT="no")
+    assert done.returncode == 0, done.stderr[-2000:]
+    norms = [[norm for _, norm in curve(home, "gradient_norm")] for home in (tmp_path / "home", trained)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-2)
+
+
 def test_adapters_learn_and_are_exported_within_the_backbone(tmp_path: Path, trained: Path, lake: Path, tiny):
     home = tmp_path / "home"
     done = fork(home, lake, replace(tiny, tuned_layers=1, lora_rank=2, backbone_lr=1e-2, recompute=True, int8=True))

@@ -29,6 +29,15 @@ def test_nothing_shown_weighs_nothing():
     assert not nothing["weight"].any()
 
 
+def test_more_live_texts_than_a_batch_has_of_its_own_come_from_its_other_candidates(tmp_path: Path, tiny):
+    write_histories(tmp_path, {"one": [("i00", 30), ("i01", 15)], "two": [(f"i{item:02}", 9) for item in range(9)]})
+    write_items(tmp_path, {f"i{item:02}": f"milk {item}" for item in range(9)})
+    night = load(str(tmp_path), DAY).training()
+    for wanted in (1, 5, 50):
+        batch = batches(night, replace(tiny, live_texts=wanted, negatives=0)).draw(0, 0)
+        assert len(set(batch["live"])) == len(batch["live"]) == min(wanted, night.known)
+
+
 @pytest.mark.parametrize("predict", ["week", "next"])
 def test_fifty_thousand_events_are_read_a_history_at_a_time(tmp_path: Path, tiny, predict: str):
     """Beside somebody with two: no batch is wider than the recipe says, and none leaves out an event in between."""
