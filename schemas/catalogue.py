@@ -1,5 +1,7 @@
 """Catalogue: what the shop sells, as text for the language model and figures for the lists."""
 
+import hashlib
+
 from schemas.contract import DAY, Column, Table
 
 TEXT_KINDS = ("title", "attributes", "description", "review", "search")
@@ -91,3 +93,9 @@ TABLES = (ITEMS, TEXTS, TRENDS)
 def tag_names(brand: str | None, path: list[str]) -> list[str]:
     """What an item shares with others, as training and scoring call it: its brand, and its categories."""
     return ([f"brand {brand}"] if brand else []) + [f"category {each}" for each in path]
+
+
+def description(item_id: str, text: str, tags: list[str]) -> int:
+    """A signed number of 64 bits that changes with whatever a model reads of an item."""
+    told = "\x1f".join([item_id, text, *tags]).encode()
+    return int.from_bytes(hashlib.sha256(told).digest()[:8], "little", signed=True)

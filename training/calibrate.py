@@ -41,11 +41,8 @@ def corrections(
         return {}
     model = model.eval()
     with torch.no_grad():
-        index = torch.arange(len(night.item_ids)) + 1
-        index[night.known :] = 0
         items = ItemProgram(model.texts, model.items, model.heads, bfloat16=recipe.bfloat16)
-        told = items.of_encodings(table[torch.from_numpy(night.text_of)], torch.from_numpy(night.tags), index)
-        counted = Items.counted(told, sales(night, start), model.items.pull.tolist())
+        counted = Items.counted(items.of_night(table, night), sales(night, start), model.items.pull.tolist())
         served = Served(counted, UserProgram(model.users, model.heads, {}), recipe.max_history)
         answers = served.answers(night, shown, start)
     found: dict[str, Platt] = {}

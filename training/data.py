@@ -106,6 +106,12 @@ class Night:
         """How many of ``texts`` belong to known items; they come first."""
         return int(self.text_of[: self.known].max()) + 1
 
+    def described(self) -> tuple[list[str], list[list[str]]]:
+        """The text and the tags' names of each item."""
+        names = ["", *self.tag_names]
+        tags = [[names[tag] for tag in row if tag] for row in self.tags.tolist()]
+        return [self.texts[text] for text in self.text_of], tags
+
     def training(self) -> "Night":
         """The same night without anything that happened at or after the cut."""
         shown = self.exposures.where(self.exposures.days < self.cut)

@@ -1,7 +1,8 @@
 """The export: all that scoring needs to turn items and histories into vectors, without this package.
 
-A folder with manifest.json, tokenizer.json, items.json, tags.json, item_encoder.pt2 and user_encoder.pt2, and where a
-query can be related to items, query_encoder.pt2.
+A folder with manifest.json, tokenizer.json, items.json, tags.json, item_encoder.pt2 and user_encoder.pt2; where a query
+can be related to items, query_encoder.pt2; and, where the language model is exported as training had it,
+descriptions.npy and vectors.npy: the catalogue as the item encoder sees it, so that nobody has to read it again.
 """
 
 import json
@@ -9,11 +10,13 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
 
+from schemas.catalogue import description
 from training.calibration import Platt
 from training.data import Night
 from training.heads import LOGITS, Heads
@@ -22,7 +25,7 @@ from training.precision import mixed, product_type
 from training.recipe import Recipe
 from training.trends import SALES
 
-FORMAT = 6
+FORMAT = 7
 TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
 BATCH = torch.export.Dim("B", min=1, max=65536)
 
@@ -59,6 +62,13 @@ class ItemProgram(nn.Module):
         click, purchase, spend = self.heads.of_items(vectors, item_index)
         excess = F.pad(self.heads.excess, (spend.shape[-1] - 1, 0))
         return vectors, click, purchase, spend + excess
+
+    @torch.no_grad()
+    def of_night(self, table: torch.Tensor, night: Night) -> tuple[torch.Tensor, ...]:
+        """The same of a night's whole catalogue, of which ``table``, float32[texts, E], has the texts' encodings."""
+        index = torch.arange(len(night.item_ids)) + 1
+        index[night.known :] = 0  # never bought before the cut
+        return self.of_encodings(table[torch.from_numpy(night.text_of)], torch.from_numpy(night.tags), index)
 
 
 class UserProgram(nn.Module):
@@ -114,12 +124,15 @@ def export(
     *,
     tasks: tuple[str, ...] = ("next_item",),
     corrections: dict[str, Platt] | None = None,
+    table: torch.Tensor | None = None,
 ) -> None:
     """Write the model's export into ``folder``, and read it back.
 
     Args:
         tasks: what it was trained for, see ``training.objective.tasks``; of other heads scoring reads nothing.
         corrections: of the logits of click and purchase.
+        table: float32[texts, E], what the exported language model says of the night's texts; None where that is not
+            known, and everybody encodes the catalogue for themselves.
 
     Raises:
         ValueError: if what was read back doesn't give the model's vectors.
@@ -147,6 +160,8 @@ def export(
         ItemProgram(model.texts, model.items, model.heads, bfloat16=recipe.bfloat16).eval(),
         UserProgram(model.users, model.heads, corrections or {}).eval(),
     )
+    if table is not None:
+        write_catalogue(items.of_night(table, night), night, folder)
     item_inputs, user_inputs = _examples(tokenizer, night, recipe)
     write_items(items, item_inputs, recipe.max_tokens, folder)
     rows = {0: BATCH}
@@ -155,6 +170,14 @@ def export(
         texts = {0: BATCH, 1: torch.export.Dim("T", min=2, max=recipe.max_tokens)}
         queries = QueryProgram(model, bfloat16=recipe.bfloat16).eval()
         _write(queries, item_inputs[:2], (texts, texts), folder / "query_encoder.pt2")
+
+
+def write_catalogue(told: tuple[torch.Tensor, ...], night: Night, folder: Path) -> None:
+    """Write ``descriptions.npy``, int64[items] ascending, and ``vectors.npy``, float32[items, all that is told]."""
+    keys = np.array(list(map(description, night.item_ids, *night.described())), np.int64)
+    order = np.argsort(keys)
+    np.save(folder / "descriptions.npy", keys[order])
+    np.save(folder / "vectors.npy", torch.cat(told, dim=1).numpy()[order])
 
 
 def write_items(program: ItemProgram, inputs: tuple[torch.Tensor, ...], max_tokens: int, folder: Path) -> None:

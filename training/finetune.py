@@ -150,6 +150,7 @@ class Finetune(Run):
                 folder / "export",
                 tasks=tasks,
                 corrections=corrected,
+                table=None if self.recipe.int8 else table,  # which the model in fewer bits doesn't say
             )
             self.draw_curves()
             if not self.of_fold:  # nobody serves a fold's model: it stays with its checkpoints

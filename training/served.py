@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from schemas.catalogue import description
 from training.data import Histories, Night
 from training.exposures import Exposures
-from training.heads import LOGITS, logits
+from training.heads import LOGITS, PAIRED, logits
 from training.trends import sales
 
 BLOCK = 256  # users at a time
@@ -131,6 +132,17 @@ class Served:
         return found
 
 
+def catalogue(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Descriptions and vectors of the items that an export holds, read from disk as they are asked for; none or many.
+
+    Returns:
+        int64[items] ascending, float32[items, all that the item encoder tells].
+    """
+    if not (folder / "descriptions.npy").exists():
+        return np.empty(0, np.int64), np.empty((0, 0), np.float32)
+    return np.load(folder / "descriptions.npy"), np.load(folder / "vectors.npy", mmap_mode="r")
+
+
 class Exported:
     """An export, loaded as scoring loads it: torch and tokenizers, no code of ours."""
 
@@ -140,6 +152,7 @@ class Exported:
             item: place for place, item in enumerate(json.loads((folder / "items.json").read_text()), start=1)
         }
         self.tags = {tag: number for number, tag in enumerate(json.loads((folder / "tags.json").read_text()), start=1)}
+        self.descriptions, self.vectors = catalogue(folder)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.item_encoder, self.user_encoder = (
             torch.export.load(folder / f"{name}_encoder.pt2").module() for name in ("item", "user")
@@ -151,22 +164,45 @@ class Exported:
 
     @torch.no_grad()
     def items(self, night: Night) -> Items:
-        """Every item of the catalogue, encoded from its text, tags and, where training knew it, itself.
+        """Every item of the catalogue: as it was exported where it is described as then, and else encoded.
 
         How it sells is counted at the night's cut.
         """
-        index = np.array([self.known.get(item, 0) for item in night.item_ids])
-        lengths = np.array([len(text) for text in night.texts])
-        tags = np.zeros((len(night.item_ids), self.manifest["max_tags"]), np.int64)
-        numbers = np.array([0, *(self.tags.get(name, 0) for name in night.tag_names)])[night.tags]
-        tags[:, : numbers.shape[1]] = numbers[:, : tags.shape[1]]
-        order, found = np.lexsort((night.text_of, lengths[night.text_of])), []
-        for low in range(0, len(order), TEXT_BLOCK):
-            block = order[low : low + TEXT_BLOCK]
-            encodings = self.tokenizer.encode_batch([night.texts[text] for text in night.text_of[block]])
-            ids = torch.tensor([encoding.ids for encoding in encodings])
-            mask = torch.tensor([encoding.attention_mask for encoding in encodings])
-            found.append(self.item_encoder(ids, mask, *map(torch.from_numpy, (tags[block], index[block]))))
-        back = torch.from_numpy(np.argsort(order))
-        told = (torch.cat(parts)[back] for parts in zip(*found, strict=True))
+        places = self._exported(night)
+        others = np.flatnonzero(places < 0)
+        order = others[np.lexsort((night.text_of[others], self._lengths(night)[others]))]
+        found = [self._encoded(night, order[low : low + TEXT_BLOCK]) for low in range(0, len(order), TEXT_BLOCK)]
+        if len(others) == len(places):
+            rows = np.empty((len(places), found[0].shape[1]), np.float32)
+        else:
+            rows = self.vectors[places.clip(min=0)]
+        if found:
+            rows[order] = np.concatenate(found)
+        dim = self.manifest["dim"]
+        width = (rows.shape[1] - dim) // len(PAIRED)
+        told = torch.from_numpy(rows).split([dim, *[width] * len(PAIRED)], dim=1)
         return Items.counted(told, sales(night, night.cut), self.manifest["pull"])
+
+    def _exported(self, night: Night) -> np.ndarray:
+        """int64[items]: the row of ``vectors``, -1 for an item that isn't described as it was."""
+        if not len(self.descriptions):
+            return np.full(len(night.item_ids), -1)
+        wanted = np.array(list(map(description, night.item_ids, *night.described())), np.int64)
+        places = np.searchsorted(self.descriptions, wanted).clip(max=len(self.descriptions) - 1)
+        return np.where(self.descriptions[places] == wanted, places, -1)
+
+    @staticmethod
+    def _lengths(night: Night) -> np.ndarray:
+        return np.array([len(text) for text in night.texts])[night.text_of]
+
+    def _encoded(self, night: Night, items: np.ndarray) -> np.ndarray:
+        """float32[n, all that the item encoder tells] of these items, from their texts, their tags and themselves."""
+        encodings = self.tokenizer.encode_batch([night.texts[text] for text in night.text_of[items]])
+        ids = torch.tensor([encoding.ids for encoding in encodings])
+        mask = torch.tensor([encoding.attention_mask for encoding in encodings])
+        numbers = np.array([0, *(self.tags.get(name, 0) for name in night.tag_names)])[night.tags[items]]
+        tags = np.zeros((len(items), self.manifest["max_tags"]), np.int64)
+        tags[:, : numbers.shape[1]] = numbers[:, : tags.shape[1]]
+        index = np.array([self.known.get(night.item_ids[item], 0) for item in items])
+        told = self.item_encoder(ids, mask, *map(torch.from_numpy, (tags, index)))
+        return torch.cat(told, dim=1).numpy()

@@ -33,7 +33,7 @@ def compare(export: Path, asked: Asked, backbone: str | None, quick: bool) -> di
     with tempfile.TemporaryDirectory(prefix="compression-") as place:
         for name, (encoder, bfloat16) in _variants(texts).items():
             folder = Path(place) / name.replace(" ", "_")
-            shutil.copytree(export, folder, ignore=shutil.ignore_patterns("item_encoder.pt2"))
+            shutil.copytree(export, folder, ignore=shutil.ignore_patterns("item_encoder.pt2", "*.npy"))
             _write(ItemProgram(encoder, items, heads, bfloat16=bfloat16).eval(), asked, folder)
             exported[name] = Exported(folder)
             lists = asked.tops(exported[name].serve(asked.night))

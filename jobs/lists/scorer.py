@@ -14,9 +14,11 @@ import numpy as np
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
+from schemas.catalogue import description
+
 log = logging.getLogger("jobs.lists.scorer")
 
-FORMAT = 6
+FORMAT = 7
 PAIRED = ("click", "purchase", "spend")  # heads that compare a user's and an item's vector
 
 
@@ -47,6 +49,10 @@ class Scorer:
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self._index = {item: i for i, item in enumerate(json.loads((Path(folder) / "items.json").read_text()), 1)}
         self._tags = {tag: i for i, tag in enumerate(json.loads((Path(folder) / "tags.json").read_text()), 1)}
+        self._descriptions, self._vectors = np.empty(0, np.int64), None
+        if (Path(folder) / "descriptions.npy").is_file():
+            self._descriptions = np.load(Path(folder) / "descriptions.npy")
+            self._vectors = np.load(Path(folder) / "vectors.npy", mmap_mode="r")  # shared by all workers of a machine
         self._items = torch.export.load(Path(folder) / "item_encoder.pt2").module()
         self._users = torch.export.load(Path(folder) / "user_encoder.pt2").module()
         if self.manifest.get("bfloat16") and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
@@ -59,23 +65,44 @@ class Scorer:
     def items(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> dict[str, np.ndarray]:
         """Vectors of items, float32: "vector" [n, dim], of each of PAIRED, without columns if it wasn't trained.
 
-        What the night's trends add to "vector" isn't in it. An item the model never saw has its text and those of its
-        tags that the model did see. The program reads equal texts of one call once, so callers sort by text.
+        What the night's trends add to "vector" isn't in it. An item that is described as it was when the model was
+        exported has the vectors that were exported with it. One the model never saw has its text and those of its tags
+        that the model did see. The program reads equal texts of one call once, so callers sort by text.
         """
+        places = self._exported(texts, tags, item_ids)
+        others = np.flatnonzero(places < 0)
+        rows = self._vectors[places.clip(0)] if len(self._descriptions) else None
+        if len(others):
+            made = self._encoded(*([each[row] for row in others] for each in (texts, tags, item_ids)))
+            rows = np.empty((len(places), made.shape[1]), np.float32) if rows is None else rows
+            rows[others] = made
+        dim = self.manifest["dim"]
+        return {"vector": rows[:, :dim], **self._trained(np.split(rows[:, dim:], len(PAIRED), axis=1))}
+
+    def _exported(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> np.ndarray:
+        """int64 [n]: the row of the exported vectors, -1 for an item that isn't described as it was."""
+        if not len(self._descriptions):
+            return np.full(len(texts), -1)
+        wanted = np.array(list(map(description, item_ids, texts, tags)), np.int64)
+        places = np.searchsorted(self._descriptions, wanted).clip(max=len(self._descriptions) - 1)
+        return np.where(self._descriptions[places] == wanted, places, -1)
+
+    def _encoded(self, texts: list[str], tags: list[list[str]], item_ids: list[str]) -> np.ndarray:
+        """float32 [n, dim and all heads]: what the program makes of these items."""
         width = self.manifest["max_tags"]
         numbers = np.zeros((len(texts), width), np.int64)
         for row, names in enumerate(tags):
             known = [self._tags[name] for name in names if name in self._tags][:width]
             numbers[row, : len(known)] = known
         encodings = self._tokenizer.encode_batch(texts)
-        relevance, *paired = self._run(
+        told = self._run(
             self._items,
             np.array([encoding.ids for encoding in encodings], np.int64),
             np.array([encoding.attention_mask for encoding in encodings], np.int64),
             numbers,
             np.array([self._index.get(item, 0) for item in item_ids], np.int64),
         )
-        return {"vector": relevance, **self._trained(paired)}
+        return np.concatenate(told, axis=1)
 
     def users(
         self, vectors: np.ndarray, sales: np.ndarray, ages: np.ndarray, entries: np.ndarray

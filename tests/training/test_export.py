@@ -1,20 +1,24 @@
 """The export gives the model's vectors, without the model."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
 
 from tests.training.conftest import DAY
-from training.backbone import load_backbone, load_tokenizer
+from training.backbone import load_backbone, load_tokenizer, tokenise
 from training.calibration import Platt
 from training.data import load
 from training.export import export
 from training.heads import logits
 from training.model import Recommender
 from training.precision import mixed, product_type
+from training.served import Exported, Items
 from training.trends import SALES
 
 
@@ -31,7 +35,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory, lake: Path, tiny) -> tupl
         torch.nn.init.normal_(part.weight)
     tokenizer = load_tokenizer(tiny.backbone_folder, tiny.max_tokens)
     tasks, corrections = ("next_item", "purchase", "relevance"), {"purchase": Platt(2.0, 0.5)}
-    export(model, tokenizer, night, tiny, folder, tasks=tasks, corrections=corrections)
+    ids, mask = map(torch.from_numpy, tokenise(tokenizer, night.texts))
+    with torch.no_grad(), mixed("cpu", tiny.bfloat16):
+        table = model.texts(ids, mask).float()
+    export(model, tokenizer, night, tiny, folder, tasks=tasks, corrections=corrections, table=table)
     return model, folder
 
 
@@ -53,6 +60,30 @@ def test_items(exported, tiny, rows: int):
     spend[:, -1] += model.heads.excess  # the mean of a lognormal lies above the exponential of its logarithm's
     for ours, theirs in zip((vectors, click, purchase, spend), found, strict=True):
         torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
+
+
+def told(items: Items) -> torch.Tensor:
+    return torch.cat([items.vectors, items.click, items.purchase, items.spend], dim=1)
+
+
+def test_the_catalogue_that_comes_along_is_what_the_item_encoder_says(exported, lake: Path, tmp_path: Path):
+    night = load(str(lake), DAY)
+    bare = shutil.copytree(exported[1], tmp_path / "bare", ignore=shutil.ignore_patterns("*.npy"))
+    torch.testing.assert_close(told(Exported(exported[1]).items(night)), told(Exported(bare).items(night)))
+
+
+def test_what_is_described_as_it_was_is_not_read_again(exported, lake: Path, tmp_path: Path):
+    night = load(str(lake), DAY)
+    folder = shutil.copytree(exported[1], tmp_path / "export")
+    marked = np.load(folder / "vectors.npy") + 100
+    np.save(folder / "vectors.npy", marked)
+    changed = replace(night, texts=["milk" if text == "milk 3" else text for text in night.texts])
+    ours, theirs = told(Exported(folder).items(changed)), told(Exported(exported[1]).items(night))
+    again = torch.tensor([text == "milk 3" for text in night.described()[0]])
+    assert 0 < again.sum() < len(again)
+    torch.testing.assert_close(ours[~again], theirs[~again] + 100)
+    assert (ours[again] - theirs[again]).abs().max() < 50
+    assert not torch.equal(ours[again], theirs[again])
 
 
 def test_users_with_full_one_item_and_empty_histories(exported, tiny):
@@ -93,7 +124,7 @@ def test_manifest_and_items(exported, lake: Path, tiny):
     _, folder = exported
     night = load(str(lake), DAY)
     assert json.loads((folder / "manifest.json").read_text()) == {
-        "format": 6,
+        "format": 7,
         "dim": 13,
         "max_history": 16,
         "max_tokens": 8,

@@ -113,6 +113,7 @@ def test_what_mlflow_holds(trained: Path, tiny):
     assert run.data.params["seed"] == str(tiny.seed)
     held = {file.path for folder in (None, "export") for file in client.list_artifacts(run.info.run_id, folder)}
     export = {"manifest.json", "items.json", "tags.json", "tokenizer.json", "item_encoder.pt2", "user_encoder.pt2"}
+    export |= {"descriptions.npy", "vectors.npy"}
     assert held == {"model.safetensors", "curves.png", "export", *(f"export/{name}" for name in export)}
     (version,) = client.search_model_versions("name = 'recommender'")
     assert (str(version.version), version.run_id) == ("1", run.info.run_id)

@@ -73,7 +73,7 @@ def write_export(folder, **manifest):
     (folder / "items.json").write_text(json.dumps(list(KNOWN)))
     (folder / "tags.json").write_text(json.dumps(list(TAGS)))
     described = {
-        "format": 6,
+        "format": 7,
         "dim": 4,
         "max_history": LONGEST,
         "max_tokens": 8,

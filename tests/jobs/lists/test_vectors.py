@@ -11,6 +11,7 @@ import pytest
 from jobs.lists.scorer import Scorer, manifest
 from jobs.lists.vectors import _output, vectors
 from jobs.model import Model
+from schemas.catalogue import description
 
 SOLD = 0.1 * (math.e - 1)  # a count whose logarithm, of ten times it and one, is one
 HEADS = ("click_vector", "purchase_vector", "spend_vector")
@@ -162,6 +163,27 @@ def test_heads_that_were_not_trained_have_no_entries(export, tmp_path):
     assert np.isnan(found["variety"]).all()
 
 
+def test_an_item_described_as_it_was_has_the_vectors_that_came_with_the_export(export, tmp_path):
+    folder = shutil.copytree(export, tmp_path / "export")
+    asked = {"apple": ("fruit", ["brand acme"]), "bread": ("bakery", []), "soap": ("red", [])}
+    exported = {item: description(item, *asked[item]) for item in ("apple", "soap")}
+    kept = sorted((number, 10.0 * place) for place, number in enumerate(exported.values(), 1))
+    np.save(folder / "descriptions.npy", np.array([number for number, _ in kept]))
+    np.save(folder / "vectors.npy", np.array([[first, *range(1, 10)] for _, first in kept], np.float32))
+    read = Scorer(str(folder))
+
+    def vectors_of(**changed):
+        told = asked | changed
+        found = read.items([text for text, _ in told.values()], [tags for _, tags in told.values()], list(told))
+        return found["vector"].tolist(), found["spend_vector"].tolist()
+
+    assert vectors_of() == ([[10, 1, 2, 3], [0, 1, 0, 0.25], [20, 1, 2, 3]], [[8, 9], [0, 1], [8, 9]])
+    assert vectors_of(apple=("fruit", []))[0][0] == [1, 0, 0, 0.5]  # its brand went
+    assert vectors_of(apple=("fruit red", ["brand acme"]))[0][0] == [5, 0, 1, 0.5]
+    everything = read.items(["fruit", "red"], [["brand acme"], []], ["apple", "soap"])
+    assert everything["vector"].tolist() == [[10, 1, 2, 3], [20, 1, 2, 3]]
+
+
 def test_a_model_that_gives_no_numbers_is_refused():
     ids = pa.array(["apple", "bread"])
     with pytest.raises(ValueError, match=r"lists\.vectors: vector\[1, 0\] is nan"):
@@ -172,7 +194,7 @@ def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
         manifest(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format": 1}')
-    with pytest.raises(ValueError, match="format is 1, these jobs read 6"):
+    with pytest.raises(ValueError, match="format is 1, these jobs read 7"):
         manifest(str(tmp_path))
 
 
