@@ -1,7 +1,12 @@
-"""Training anew every week, beside going on from the last model every week or every night: eight weeks of a shop."""
+"""Training anew every week, beside going on from the last model every week or every night: eight weeks of a shop.
 
+It takes some three hours. A run that was killed goes on, by the same commit, after the last week that a schedule ended.
+"""
+
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +26,7 @@ from training.recipe import Recipe
 from training.recipes import recipe
 
 QUICK_WEEKS, QUICK_STEPS = 2, 2
+PLACE = journey.PROJECT / "var/benchmarks/incremental"
 ANEW = "anew every week"
 
 
@@ -47,11 +53,15 @@ SCHEDULES = {
 
 def run(quick: bool) -> Result:
     """``quick`` takes two weeks and hardly trains: it shows that all schedules run, nothing else."""
+    if not quick:
+        PLACE.mkdir(parents=True, exist_ok=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=journey.PROJECT, capture_output=True, text=True)
+    place = Path(tempfile.mkdtemp(prefix="incremental-")) if quick else PLACE / commit.stdout.strip()
     made = journey.prepare()
     data, weeks = journey.load(made), journey.days(QUICK_WEEKS if quick else journey.WEEKS)
-    with tempfile.TemporaryDirectory(prefix="incremental-") as place:
-        shop = _Shop(data, Path(place), made, quick)
-        found = {name: shop.weeks(name, schedule, weeks) for name, schedule in SCHEDULES.items()}
+    shop = _Shop(data, place, made, quick)
+    found = {name: shop.weeks(name, schedule, weeks) for name, schedule in SCHEDULES.items()}
+    shutil.rmtree(place)
     figures, leads = {}, {}
     for name, (values, seconds) in found.items():
         figures[name] = {
@@ -77,13 +87,21 @@ class _Shop:
     def __init__(self, data: journey.Journey, place: Path, made: Path, quick: bool):
         self.data, self.place, self.quick, self.lake = data, place, quick, place / "lake"
         self.nights: set[date] = set()
+        shutil.rmtree(self.lake, ignore_errors=True)  # of a run that was killed; its nights are written again
         (self.lake / "behaviour").mkdir(parents=True)
         os.symlink(made / "behaviour/exposures", self.lake / "behaviour/exposures")
 
     def weeks(self, name: str, schedule: Schedule, weeks: list[date]) -> tuple[list[dict], float]:
         """Values of each week by protocol, as ``rolling.protocols`` has them, and the seconds of all trainings."""
-        folder, spent, values = self.place / name.replace(" ", "_"), 0.0, []
+        folder, spent, values, ended = self.place / name.replace(" ", "_"), 0.0, [], None
         for week in weeks:
+            file = folder / f"{week}.npz"
+            if file.exists():
+                export, spent, reached = _kept(file)
+                values.append(reached)
+                ended = week
+                continue
+            _back_to(folder, ended)
             if week == weeks[0]:
                 export, seconds = self._first(folder, week)
                 spent += seconds
@@ -92,6 +110,9 @@ class _Shop:
                     export, seconds = self._train(folder, week - timedelta(days=back), schedule.warm)
                     spent += seconds
             values.append(self._values(export, week))
+            _keep(file, export, spent, values[-1])
+            _prune(folder, export)
+            ended = week
             reached = values[-1]["all"][1]["ndcg_at_10"].mean()
             print(f"{name}, {week}: NDCG@10 {reached:.4f}", file=sys.stderr, flush=True)
         return values, spent
@@ -103,14 +124,17 @@ class _Shop:
 
     def _first(self, folder: Path, day: date) -> tuple[Path, float]:
         """All schedules begin with one model, trained once."""
-        first = self.place / "first"
-        if not first.exists():
-            self.export, self.seconds = self._train(first, day, warm=False)
+        first, told = self.place / "first", self.place / "first.json"
+        if not told.exists():
+            shutil.rmtree(first, ignore_errors=True)
+            export, seconds = self._train(first, day, warm=False)
+            told.write_text(json.dumps([str(export), seconds]))
+        export, seconds = json.loads(told.read_text())
         folder.mkdir()
         shutil.copy(first / "mlflow.db", folder / "mlflow.db")
         if (first / "checkpoints/encodings").exists():
             shutil.copytree(first / "checkpoints/encodings", folder / "checkpoints/encodings")
-        return self.export, self.seconds
+        return Path(export), seconds
 
     def _train(self, folder: Path, day: date, warm: bool) -> tuple[Path, float]:
         """The export of that night's model, which is the champion from now on; and the seconds it took."""
@@ -134,6 +158,49 @@ class _Shop:
             ours.write_lake(self.lake, day, self.data.users, self.data.upto(day), self.data.catalogue)
             self.nights.add(day)
         return self.lake
+
+
+def _keep(file: Path, export: Path, spent: float, values: dict) -> None:
+    """What a schedule has at the end of a week: values, seconds, its model and where MLflow stood."""
+    shutil.copy(file.parent / "mlflow.db", file.with_suffix(".db"))
+    told = {
+        f"{protocol}/{name}": each
+        for protocol, (users, metrics) in values.items()
+        for name, each in {"users": users, **metrics}.items()
+    }
+    np.savez(file, export=str(export), spent=spent, **told)
+
+
+def _kept(file: Path) -> tuple[Path, float, dict]:
+    values: dict[str, tuple[np.ndarray, dict]] = {}
+    with np.load(file) as told:
+        for key in (key for key in told.files if "/" in key):
+            protocol, name = key.split("/")
+            _, metrics = values.setdefault(protocol, (told[f"{protocol}/users"], {}))
+            if name != "users":
+                metrics[name] = told[key]
+        return Path(str(told["export"])), float(told["spent"]), values
+
+
+def _prune(folder: Path, export: Path) -> None:
+    """Leaves of what was trained the newest model alone: a night's checkpoints and artifacts take more than 1 GB."""
+    for day in (folder / "checkpoints").glob("cpu*/*"):
+        if day not in export.parents:
+            shutil.rmtree(day)
+    runs = sorted((folder / "var/mlartifacts").glob("*"), key=lambda run: (run.stat().st_mtime_ns, run.name))
+    for run in runs[:-1]:
+        shutil.rmtree(run)
+
+
+def _back_to(folder: Path, week: date | None) -> None:
+    """Undoes what a run that was killed did after the week, None for before the first."""
+    if week is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    shutil.copy(folder / f"{week}.db", folder / "mlflow.db")
+    for day in (folder / "checkpoints").glob("cpu*/*"):
+        if day.name > str(week):
+            shutil.rmtree(day)
 
 
 def _table(figures: dict, leads: dict) -> list[list[str]]:

@@ -22,10 +22,13 @@ class Told(_Shop):
         folder.mkdir(exist_ok=True)
         (folder / "mlflow.db").touch()
         self.trained.append((folder.name, day, warm))
-        return folder / str(day), 2.0
+        export = folder / "checkpoints/cpu" / str(day) / "export"
+        for made in (export, folder / "var/mlartifacts" / str(len(self.trained))):
+            made.mkdir(parents=True, exist_ok=True)
+        return export, 2.0
 
     def _values(self, export: Path, week: date) -> dict:
-        self.asked.append(export.name)
+        self.asked.append(export.parent.name)
         return {"all": (np.zeros(1), {"ndcg_at_10": np.zeros(1)})}
 
 
@@ -60,3 +63,22 @@ def test_all_begin_with_one_model(shop: Told):
         shop.weeks(name, schedule, WEEKS[:1])
     assert shop.trained == [("first", WEEKS[0], False)]
     assert shop.asked == ["2017-12-10"] * 4
+
+
+def test_a_killed_run_goes_on_after_the_last_week_it_ended(shop: Told):
+    name = "warm every night"
+    whole = shop.weeks(name, SCHEDULES[name], WEEKS[:2])
+    folder = shop.place / "warm_every_night"
+    # what a week has trained takes gigabytes: only its last model is kept
+    assert [day.name for day in folder.glob("checkpoints/cpu/*")] == ["2017-12-17"]
+    assert [run.name for run in folder.glob("var/mlartifacts/*")] == ["8"]
+    half_done = folder / "checkpoints/cpu_warm/2017-12-19"
+    half_done.mkdir(parents=True)
+    before, shop.trained, shop.asked = len(shop.trained), [], []
+    values, seconds = shop.weeks(name, SCHEDULES[name], WEEKS)
+    assert before == 8
+    assert [day for _, day, _ in shop.trained] == [date(2017, 12, day) for day in range(18, 25)]
+    assert shop.asked == ["2017-12-24"]
+    assert not half_done.exists()  # MLflow stands where the week ended, so its nights train again
+    assert (len(values), seconds) == (3, whole[1] + 7 * 2.0)
+    assert values[0]["all"][1]["ndcg_at_10"].tolist() == [0.0]
