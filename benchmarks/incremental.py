@@ -1,6 +1,6 @@
 """Training anew every week, beside going on from the last model every week or every night: eight weeks of a shop.
 
-It takes some three hours. A run that was killed goes on, by the same commit, after the last week that a schedule ended.
+It takes some three hours. Where all is committed, a run that was killed goes on after the last week that it ended.
 """
 
 import json
@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -53,15 +55,11 @@ SCHEDULES = {
 
 def run(quick: bool) -> Result:
     """``quick`` takes two weeks and hardly trains: it shows that all schedules run, nothing else."""
-    if not quick:
-        PLACE.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=journey.PROJECT, capture_output=True, text=True)
-    place = Path(tempfile.mkdtemp(prefix="incremental-")) if quick else PLACE / commit.stdout.strip()
     made = journey.prepare()
     data, weeks = journey.load(made), journey.days(QUICK_WEEKS if quick else journey.WEEKS)
-    shop = _Shop(data, place, made, quick)
-    found = {name: shop.weeks(name, schedule, weeks) for name, schedule in SCHEDULES.items()}
-    shutil.rmtree(place)
+    with _place(None if quick else _commit()) as place:
+        shop = _Shop(data, place, made, quick)
+        found = {name: shop.weeks(name, schedule, weeks) for name, schedule in SCHEDULES.items()}
     figures, leads = {}, {}
     for name, (values, seconds) in found.items():
         figures[name] = {
@@ -79,6 +77,28 @@ def run(quick: bool) -> Result:
             ]
             leads.setdefault(name, {})[protocol] = rolling.interval(np.concatenate(apart), users)
     return Result({}, {"schedules": figures, f"ndcg@10 less that of {ANEW}": leads}, _table(figures, leads))
+
+
+def _commit() -> str | None:
+    """The commit whose code this is; None where there is none, or something is not committed."""
+    told = [
+        subprocess.run(["git", *words], cwd=journey.PROJECT, capture_output=True, text=True)
+        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+    ]
+    return None if any(each.returncode for each in told) or told[1].stdout else told[0].stdout.strip()
+
+
+@contextmanager
+def _place(commit: str | None) -> Iterator[Path]:
+    """A folder that is gone afterwards; that of a commit only if all went well."""
+    if commit is None:
+        with tempfile.TemporaryDirectory(prefix="incremental-") as folder:
+            yield Path(folder)
+        return
+    place = PLACE / commit
+    place.mkdir(parents=True, exist_ok=True)
+    yield place
+    shutil.rmtree(place)
 
 
 class _Shop:

@@ -1,5 +1,6 @@
 """When each schedule trains; the trainings themselves are the benchmark's."""
 
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import incremental
-from benchmarks.incremental import SCHEDULES, _Shop
+from benchmarks.incremental import SCHEDULES, _place, _Shop
 
 WEEKS = [date(2017, 12, 10), date(2017, 12, 17), date(2017, 12, 24)]
 
@@ -82,3 +83,19 @@ def test_a_killed_run_goes_on_after_the_last_week_it_ended(shop: Told):
     assert not half_done.exists()  # MLflow stands where the week ended, so its nights train again
     assert (len(values), seconds) == (3, whole[1] + 7 * 2.0)
     assert values[0]["all"][1]["ndcg_at_10"].tolist() == [0.0]
+
+
+def test_what_a_commit_has_done_stays_until_all_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(incremental, "PLACE", tmp_path)
+
+    def killed(commit: str | None) -> Path:
+        with suppress(KeyboardInterrupt), _place(commit) as place:
+            (place / "week").touch()
+            raise KeyboardInterrupt
+        return place
+
+    assert (killed("abc") / "week").exists()
+    with _place("abc") as place:
+        assert (place / "week").exists()
+    assert not place.exists()
+    assert not killed(None).exists()  # by code that is in no commit nothing can go on
