@@ -140,18 +140,7 @@ def export(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model = model.to("cpu").eval().requires_grad_(False)
-    manifest = {
-        "format": FORMAT,
-        "dim": recipe.dim,
-        "max_history": recipe.max_history,
-        "max_tokens": recipe.max_tokens,
-        "max_tags": night.tags.shape[1],
-        "tasks": list(tasks),
-        "bfloat16": product_type("cpu", recipe.bfloat16) == torch.bfloat16,
-        "corrections": {name: asdict(each) for name, each in (corrections or {}).items()},
-        "pull": model.items.pull.tolist() if recipe.predict == "week" else None,
-        "trained_before": night.cut,
-    }
+    manifest = _manifest(model, night, recipe, tasks, corrections or {})
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
     (folder / "items.json").write_text(json.dumps(night.item_ids[: night.known]))
     (folder / "tags.json").write_text(json.dumps(night.tag_names))
@@ -170,6 +159,23 @@ def export(
         texts = {0: BATCH, 1: torch.export.Dim("T", min=2, max=recipe.max_tokens)}
         queries = QueryProgram(model, bfloat16=recipe.bfloat16).eval()
         _write(queries, item_inputs[:2], (texts, texts), folder / "query_encoder.pt2")
+
+
+def _manifest(
+    model: Recommender, night: Night, recipe: Recipe, tasks: tuple[str, ...], corrections: dict[str, Platt]
+) -> dict:
+    return {
+        "format": FORMAT,
+        "dim": recipe.dim,
+        "max_history": recipe.max_history,
+        "max_tokens": recipe.max_tokens,
+        "max_tags": night.tags.shape[1],
+        "tasks": list(tasks),
+        "bfloat16": product_type("cpu", recipe.bfloat16) == torch.bfloat16,
+        "corrections": {name: asdict(each) for name, each in corrections.items()},
+        "pull": model.items.pull.tolist() if recipe.predict == "week" else None,
+        "trained_before": night.cut,
+    }
 
 
 def write_catalogue(told: tuple[torch.Tensor, ...], night: Night, folder: Path) -> None:

@@ -75,24 +75,13 @@ class Objective(nn.Module):
         index = torch.where(batch["unknown"] | (batch["candidates"] >= self.known), 0, batch["candidates"] + 1)
         texts, tags = self.text_of[batch["candidates"]], self.tags_of[batch["candidates"]]
         vectors = self.recommender.items(encodings(texts), tags, index)
-        mask = batch["history"] >= 0
-        history = vectors[batch["history"].clamp(min=0)] * mask.unsqueeze(-1)
-        asked = batch["last"] >= 0
-        last = torch.where(asked, batch["last"], mask.shape[1] - 1)  # no query: any place
         drift = batch["trend"] @ self.recommender.items.pull  # [moments, candidates]
-        moments, told = batch["moment"], None
-        again = self.again_of[batch["candidates"]][batch["history"].clamp(min=0)].unsqueeze(1)
-        trend = again.new_zeros(*again.shape[:-1], batch["trend"].shape[-1])
-        if len(drift):
-            spots = moments.unsqueeze(-1), batch["history"].clamp(min=0).unsqueeze(1)
-            told, trend = drift[spots], batch["trend"][spots]
-        sales = torch.cat([trend, again.expand(*trend.shape[:-1], 1)], dim=-1)
-        users, again = self.recommender.users(
-            history, batch["ages"], batch["history"], last, batch["query_ages"], told, sales
-        )
+        users, again = self._read(batch, vectors, drift)
+        asked = batch["last"] >= 0
+        moments = batch["moment"]
         users, again, moments = users[asked], again[asked], moments[asked]
-        known = torch.arange(mask.shape[1], device=mask.device) <= last[asked].unsqueeze(-1)
         history = batch["history"].unsqueeze(1).expand(*asked.shape, -1)[asked]
+        known = torch.arange(history.shape[1], device=history.device) <= batch["last"][asked].unsqueeze(-1)
         found = {
             "next_item": next_item_loss(
                 users,
@@ -120,6 +109,27 @@ class Objective(nn.Module):
         losses = torch.stack([found[task] for task in self.tasks])
         whole, weights = self.balance(losses, (users, vectors, again))
         return torch.cat([whole.reshape(1), losses.detach(), weights])
+
+    def _read(
+        self, batch: dict[str, torch.Tensor], vectors: torch.Tensor, drift: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the user tower says of every history at each of its queries, an empty place of a query included.
+
+        Args:
+            vectors: float32[candidates, dim].
+            drift: float32[moments, candidates], what each moment adds to an item's bias; no moments without trends.
+        """
+        mask, places = batch["history"] >= 0, batch["history"].clamp(min=0)
+        asked = batch["last"] >= 0
+        last = torch.where(asked, batch["last"], mask.shape[1] - 1)  # no query: any place
+        told, again = None, self.again_of[batch["candidates"]][places].unsqueeze(1)
+        trend = again.new_zeros(*again.shape[:-1], batch["trend"].shape[-1])
+        if len(drift):
+            spots = batch["moment"].unsqueeze(-1), places.unsqueeze(1)
+            told, trend = drift[spots], batch["trend"][spots]
+        sales = torch.cat([trend, again.expand(*trend.shape[:-1], 1)], dim=-1)
+        history = vectors[places] * mask.unsqueeze(-1)
+        return self.recommender.users(history, batch["ages"], batch["history"], last, batch["query_ages"], told, sales)
 
     def _of_pairs(self, users, vectors, again, history, index, labels, moved) -> dict[str, torch.Tensor]:
         """Losses of what is said of pairs, for N queries with K targets and E items shown.
