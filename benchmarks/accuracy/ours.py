@@ -57,6 +57,7 @@ def write_lake(lake: Path, day: date, users: list[str], histories: Histories, ca
         str(lake / "catalogue/items"),
         pa.table({**items, "brand": brands, "category_path": paths}),
         partition_by=["day"],
+        mode="append",
     )
 
 
