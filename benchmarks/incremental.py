@@ -1,6 +1,6 @@
 """Training anew every week, beside going on from the last model every week or every night: eight weeks of a shop.
 
-It takes some three hours. Where all is committed, a run that was killed goes on after the last week that it ended.
+It takes hours. Where all is committed, a run that was killed goes on after the last week that it ended.
 """
 
 import json

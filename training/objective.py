@@ -78,8 +78,7 @@ class Objective(nn.Module):
         drift = batch["trend"] @ self.recommender.items.pull  # [moments, candidates]
         users, again = self._read(batch, vectors, drift)
         asked = batch["last"] >= 0
-        moments = batch["moment"]
-        users, again, moments = users[asked], again[asked], moments[asked]
+        users, again, moments = users[asked], again[asked], batch["moment"][asked]
         history = batch["history"].unsqueeze(1).expand(*asked.shape, -1)[asked]
         known = torch.arange(history.shape[1], device=history.device) <= batch["last"][asked].unsqueeze(-1)
         found = {
