@@ -7,11 +7,24 @@ import pytest
 os.environ.setdefault("NIGHT_PSEUDONYM_KEY", "a key of the tests, of forty characters!")
 
 
+# Of a few rows each plan costs what it takes to make it, so the tests' Spark neither writes Java nor lets the JVM
+# compile its longest methods. Whole nights and what the DAGs start run as they are.
+JAVA_OPTIONS = "-XX:+UseParallelGC"
+SETTINGS = {
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+
+
 @pytest.fixture(scope="session")
 def spark():
-    from jobs.lake import session
+    from jobs import lake
 
-    spark = session("tests")
-    spark.conf.set("spark.sql.shuffle.partitions", "2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lake, "JAVA_OPTIONS", JAVA_OPTIONS)
+        spark = lake.session("tests")
+    for name, value in SETTINGS.items():
+        spark.conf.set(name, value)
     yield spark
     spark.stop()
