@@ -5,7 +5,6 @@ It takes hours. Where all is committed, a run that was killed goes on after the 
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from mlflow import MlflowClient
 
-from benchmarks import Result
+from benchmarks import Result, cpu_seconds
 from benchmarks.accuracy import journey, ours, rolling
 from benchmarks.accuracy.protocol import means, tops
 from training import tracking
@@ -77,12 +76,6 @@ def run(quick: bool) -> Result:
             ]
             leads.setdefault(name, {})[protocol] = rolling.interval(np.concatenate(apart), users)
     return Result({}, {"schedules": figures, f"ndcg@10 less that of {ANEW}": leads}, _table(figures, leads))
-
-
-def _processor_seconds() -> float:
-    """Of all trainings that ended. Both ranks', and, in hours of a machine, steadier than the clock's."""
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return spent.ru_utime + spent.ru_stime
 
 
 def _commit() -> str | None:
@@ -164,9 +157,9 @@ class _Shop:
 
     def _train(self, folder: Path, day: date, warm: bool) -> tuple[Path, float]:
         """The export of that night's model, which is the champion from now on; and the processor's seconds it took."""
-        lake, began = self._lake_of(day), _processor_seconds()
+        lake, began = self._lake_of(day), cpu_seconds()
         export = ours.train(folder, lake, day, self._recipe(warm))
-        seconds = _processor_seconds() - began
+        seconds = cpu_seconds() - began
         client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
         newest = max(client.search_model_versions(f"name = '{tracking.MODEL}'"), key=lambda each: int(each.version))
         client.set_registered_model_alias(tracking.MODEL, tracking.CHAMPION, newest.version)
