@@ -32,6 +32,7 @@ ITEMS = Table(
         Column("popularity", "double", "purchase lines with a half-life of 14 days", required=True, minimum=0),
         Column("first_seen", "date", "first event; null for an item nobody touched"),
         Column("last_sold", "date", "last purchase; null if never"),
+        Column("available", "boolean", "what the source says of it; null where it is silent"),
         Column("on_sale", "boolean", "the source says so; where it is silent: sold in the last 56 days", required=True),
     ),
     key=("item_id",),

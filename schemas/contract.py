@@ -40,7 +40,8 @@ class Table:
         reject_limit: largest share of a night's rows that may break row rules before the night stops.
         least_share: a night's rows must reach this share of the median of the seven nights before; 0 asks nothing.
         may_be_empty: whether a night without rows is a normal night.
-        rows: further row rules as ``(rule name, Spark SQL condition that good rows meet)``.
+        rows: further row rules as ``(rule name, Spark SQL condition that good rows meet)``, and after them, where the
+            condition is hard to read, what is expected in words.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Table:
     reject_limit: float = 0.05
     least_share: float = 0.0
     may_be_empty: bool = True
-    rows: tuple[tuple[str, str], ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
 
     @property
     def room(self) -> str:
@@ -69,3 +70,4 @@ class Table:
 
 
 DAY = Column("day", "date", "the night: data up to and including this day was used", required=True)
+ARRIVED = Column("day", "date", "the day the row reached us; a late event has an earlier ts", required=True)

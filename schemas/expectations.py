@@ -63,7 +63,7 @@ def row_rules(table: Table) -> list[RowRule]:
             rules.append(_one_of(column))
         if column.max_length is not None:
             rules.append(_max_length(column))
-    return rules + [_condition(table, name, condition) for name, condition in table.rows]
+    return rules + [_condition(table, *rule) for rule in table.rows]
 
 
 def suite(
@@ -228,10 +228,10 @@ def _max_length(column: Column) -> RowRule:
     return RowRule(column.name, f"length(`{column.name}`) > {column.max_length}", seen, expectation)
 
 
-def _condition(table: Table, name: str, condition: str) -> RowRule:
+def _condition(table: Table, name: str, condition: str, words: str = "") -> RowRule:
     """A rule over several columns; a condition that is null isn't met."""
     named = [column for column in table.column_names if re.search(rf"\b{column}\b", condition)]
-    expectation = _row("expect_rows_to_meet", {"rule": name, "condition": condition}, condition)
+    expectation = _row("expect_rows_to_meet", {"rule": name, "condition": condition}, words or condition)
     seen = f"concat_ws(', ', {', '.join(_value(column) for column in named)})"
     return RowRule(name, f"NOT coalesce({condition}, false)", seen, expectation)
 

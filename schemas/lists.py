@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 from schemas.behaviour import ITEM, USER
 from schemas.contract import DAY, Column, Table
+from schemas.control import RULE_ACTIONS
+from schemas.control import RULES as RAW_RULES
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,21 @@ class Surface:
 
 
 SURFACES = (Surface("home", length=10, candidates=200, repeat=True),)
+
+RULE_STATES = ("active", "not_yet", "over", "names_nothing", "overridden")
+AS_WRITTEN = (
+    "surface",
+    "item_id",
+    "brand",
+    "category",
+    "segment",
+    "value",
+    "low",
+    "high",
+    "start_day",
+    "end_day",
+    "campaign_id",
+)  # the columns of raw.rules that lists.rules carries on
 
 SURFACE = Column("surface", "string", "where the list is shown", required=True)
 VERSION = Column("model_version", "string", "MLflow model version", required=True)
@@ -97,7 +114,12 @@ CANDIDATES = Table(
         Column(
             "spend", "double", "money that a purchase by this user brings; null where no amounts are known", minimum=0
         ),
-        Column("policy", "string", "model, or popular for users without a history", required=True),
+        Column(
+            "policy",
+            "string",
+            "model, or popular for users without a history or who want no personalisation",
+            required=True,
+        ),
         VERSION,
     ),
     key=("surface", "user_id", "item_id"),
@@ -135,6 +157,12 @@ RECOMMENDATIONS = Table(
         Column("weights", "map<string,double>", "the weights used for this user; they sum to 1", required=True),
         Column("reason", "string", "one sentence a shopper could read", required=True, max_length=300),
         Column(
+            "rules",
+            "array<string>",
+            "rules (rule_id) and preferences (name) that moved this row; empty if none did",
+            required=True,
+        ),
+        Column(
             "propensity",
             "double",
             "probability that the policy shows this item at this rank",
@@ -162,4 +190,19 @@ STAGED = replace(
     doc="Tonight's lists before the audit; lists.recommendations is what passed.",
 )
 
-TABLES = (VECTORS, CANDIDATES, STAGED, RECOMMENDATIONS)
+RULES = Table(
+    name="lists.rules",
+    doc="Tonight's business rules after resolution: which hold, what they name, and which gave way to which.",
+    columns=(
+        DAY,
+        Column("rule_id", "string", "as in raw.rules", required=True),
+        Column("action", "string", "as in raw.rules", required=True, one_of=RULE_ACTIONS),
+        Column("state", "string", "whether it holds tonight", required=True, one_of=RULE_STATES),
+        Column("items", "bigint", "items on sale that it names", required=True, minimum=0),
+        Column("told", "string", "why it is in this state, in one sentence", required=True),
+        *(column for column in RAW_RULES.columns if column.name in AS_WRITTEN),
+    ),
+    key=("rule_id",),
+)
+
+TABLES = (RULES, VECTORS, CANDIDATES, STAGED, RECOMMENDATIONS)

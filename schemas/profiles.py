@@ -2,8 +2,8 @@
 
 from schemas.behaviour import USER
 from schemas.contract import DAY, Column, Table
+from schemas.control import SEGMENTS, WISHES
 
-SEGMENTS = ("none", "new", "occasional", "loyal")
 RECENT = 91  # days: thirteen weeks, of segment, frequency and value
 NEW, OCCASIONAL = 4, 12  # most recent baskets of a new and of an occasional shopper
 
@@ -40,4 +40,16 @@ USERS = Table(
     may_be_empty=False,
 )
 
-TABLES = (USERS,)
+PREFERENCES = Table(
+    name="profiles.preferences",
+    doc="What shoppers asked of their own lists, one row a wish.",
+    columns=(
+        DAY,
+        USER,
+        Column("preference", "string", "the wish", required=True, one_of=WISHES),
+        Column("value", "string", "less_brand, less_category: its name, as in catalogue.items; null for the others"),
+    ),
+    key=("user_id", "preference", "value"),
+)
+
+TABLES = (USERS, PREFERENCES)

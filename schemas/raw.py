@@ -2,7 +2,8 @@
 
 from datetime import date
 
-from schemas.contract import Column, Table
+from schemas.contract import ARRIVED, Column, Table
+from schemas.control import PREFERENCES, RULES
 
 # the night of a source row whose date can't be read: it is read every night, and rejected under this day
 UNDATED = date(1900, 1, 1)
@@ -18,8 +19,6 @@ EVENT_TYPES = (
     "coupon_redemption",
 )
 ITEM_EVENTS = tuple(name for name in EVENT_TYPES if name not in ("search", "coupon_redemption"))
-
-ARRIVED = Column("day", "date", "the day the row reached us; a late event has an earlier ts", required=True)
 
 EVENTS = Table(
     name="raw.events",
@@ -145,4 +144,4 @@ REJECTS = Table(
     reject_limit=1.0,
 )
 
-TABLES = (EVENTS, ITEMS, REVIEWS, CAMPAIGNS, PROMOTIONS, USERS, REJECTS)
+TABLES = (EVENTS, ITEMS, REVIEWS, CAMPAIGNS, PROMOTIONS, USERS, RULES, PREFERENCES, REJECTS)

@@ -59,6 +59,7 @@ def items(log: DataFrame, items: DataFrame, *, day: date) -> DataFrame:
         F.coalesce("popularity", F.lit(0.0)).alias("popularity"),
         "first_seen",
         "last_sold",
+        "available",
         F.coalesce("available", still_sold, F.lit(False)).alias("on_sale"),
     )
 

@@ -26,6 +26,11 @@ class Block:
         table = frame.toArrow().sort_by("item_id").combine_chunks()
         return cls(table["item_id"].combine_chunks(), table)
 
+    def only(self, kept: np.ndarray) -> "Block":
+        """The items where ``kept``, bool [items], is true."""
+        columns = self.columns.filter(pa.array(kept)).combine_chunks()
+        return Block(columns["item_id"].combine_chunks(), columns)
+
     def positions(self, item_ids: pa.Array) -> np.ndarray:
         """int64: where each id stands in the block, -1 for an id it doesn't hold."""
         return pc.index_in(item_ids, value_set=self.ids).fill_null(-1).to_numpy().astype(np.int64)

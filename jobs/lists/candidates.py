@@ -1,4 +1,6 @@
-"""The best items of each user on each surface: exact top-K for users the model knows, popular items for the others."""
+"""The best items of each user on each surface, of those that the rules allow: exact top-K for users the model knows,
+popular items for the others; then what is pinned for them.
+"""
 
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -12,12 +14,16 @@ from pyspark.sql import functions as F
 from scipy import sparse
 from scipy.special import expit
 
+from jobs.lists.asking import agreed, asking
 from jobs.lists.blocks import Block, matrix, parts, spread
-from jobs.lists.popularity import Popularity, group
+from jobs.lists.floor import Floor
+from jobs.lists.named import ASKED, in_force
+from jobs.lists.popularity import Popularity
 from jobs.lists.vectors import VECTORS
+from jobs.ranking.rules import extended
 from jobs.ranking.topk import top_k
 from jobs.reads import on, upto
-from schemas.lists import SURFACES
+from schemas.lists import SURFACES, Surface
 
 READS = {
     "vectors": on("lists.vectors"),
@@ -25,6 +31,8 @@ READS = {
     "histories": on("behaviour.histories"),
     "users": on("profiles.users"),
     "log": upto("behaviour.log"),
+    "rules": on("lists.rules"),
+    "preferences": on("profiles.preferences"),
 }
 
 FOUND = (
@@ -38,55 +46,79 @@ USERS_AT_ONCE = 512
 
 
 def candidates(
-    vectors: DataFrame, items: DataFrame, histories: DataFrame, users: DataFrame, log: DataFrame, *, day: date
+    vectors: DataFrame,
+    items: DataFrame,
+    histories: DataFrame,
+    users: DataFrame,
+    log: DataFrame,
+    rules: DataFrame,
+    preferences: DataFrame,
+    *,
+    day: date,
 ) -> DataFrame:
-    """Every user of ``users`` on every surface, with up to ``surface.candidates`` items that are on sale."""
-    on_sale = items.where("on_sale").select("item_id")
+    """Every user of ``users`` on every surface, with up to ``surface.candidates`` items that are on sale, and pins.
+
+    Who wants no personalisation is a user without a vector, a group or a purchase here.
+    """
+    on_sale = items.where("on_sale").select("item_id", *ASKED)
     of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector", *HEADS)
-    block = Block.pull(of_items.join(on_sale, "item_id", how="left_semi"))
+    block = Block.pull(of_items.join(on_sale, "item_id", how="inner"))
     if not len(block.ids):
         raise ValueError(f"catalogue.items: on_sale is true for no item with a vector, night {day}; check the source")
-    popularity = Popularity.pull(histories, users, block, day)
+    who = asking(users, preferences)
+    floor = Floor(block, Popularity.pull(agreed(histories, who), who, block, day))
     of_users = vectors.where("kind = 'user'").select(F.col("id").alias("user_id"), "vector", *HEADS, "repeats")
-    asking = users.select("user_id", group("attributes").alias("group")).join(of_users, "user_id", how="left")
-    found = []
+    asked = _known(who.join(of_users, "user_id", how="left"))
+    holding, found = in_force(rules), []
     for surface in SURFACES:
         left_out = F.array().cast("array<string>")
-        everybody = asking.withColumn("bought", left_out) if surface.repeat else _with_bought(asking, log)
-        lists = spread(everybody, "user_id").mapInArrow(searcher(block, popularity, surface.candidates), FOUND)
-        found.append(lists.withColumn("surface", F.lit(surface.name)))
+        everybody = asked.withColumn("bought", left_out) if surface.repeat else _with_bought(asked, log)
+        search = searcher(floor.of(holding, surface, day), surface)
+        found.append(spread(everybody, "user_id").mapInArrow(search, FOUND).withColumn("surface", F.lit(surface.name)))
     version = vectors.select("model_version").limit(1)
     return reduce(DataFrame.unionByName, found).crossJoin(F.broadcast(version)).withColumn("day", F.lit(day))
 
 
-def _with_bought(asking: DataFrame, log: DataFrame) -> DataFrame:
-    """The users with ``bought``: all they ever purchased."""
+def _known(asked: DataFrame) -> DataFrame:
+    """Without what the model knows of those who want no personalisation."""
+    mine = {name: F.when(F.col("personal"), F.col(name)).alias(name) for name in (*VECTORS, "repeats")}
+    return asked.select(*(mine.get(name, F.col(name)) for name in asked.columns))
+
+
+def _with_bought(asked: DataFrame, log: DataFrame) -> DataFrame:
+    """The users with ``bought``: all they ever purchased, nothing for those who want no personalisation."""
     bought = (
         log.where("event_type = 'purchase' AND item_id IS NOT NULL")
         .groupBy("user_id")
         .agg(F.collect_set("item_id").alias("bought"))
     )
-    return asking.join(bought, "user_id", how="left").withColumn("bought", F.coalesce("bought", F.array()))
+    theirs = F.when(F.col("personal"), F.col("bought"))
+    return asked.join(bought, "user_id", how="left").withColumn("bought", F.coalesce(theirs, F.array()))
 
 
-def searcher(block: Block, popularity: Popularity, length: int) -> Callable:
-    """A function for ``mapInArrow``: batches of user_id, group, bought and a user's vectors to :data:`FOUND`.
+def searcher(floor: Floor, surface: Surface) -> Callable:
+    """A function for ``mapInArrow``: batches of users with bought and a user's vectors to :data:`FOUND`.
 
     A user without a vector gets popular items. Their relevance is the share of the popularity of the list: what softmax
-    makes of its logarithm.
+    makes of its logarithm. Pinned items that are not among a user's best come after them.
     """
-    items, sales = block.matrix("vector"), popularity.items()
+    block = floor.block
+    items, sales = block.matrix("vector"), floor.popularity.items()
     heads = {name: block.matrix(name) for name in HEADS}
 
-    def by_model(users: pa.RecordBatch, banned: sparse.csr_array | None) -> tuple[np.ndarray, ...]:
-        again = _added(users["repeats"], block)
-        positions, scores = top_k(matrix(users["vector"]), items, length, added=again, excluded=banned)
+    def by_model(users: pa.RecordBatch, banned: sparse.csr_array | None, pinned: np.ndarray) -> tuple[np.ndarray, ...]:
+        again, wanted = _added(users["repeats"], block), matrix(users["vector"])
+        best = top_k(wanted, items, surface.candidates, added=again, excluded=banned)
+        positions, scores = with_pins(*best, pinned, wanted, items, again)
         of_users = {name: matrix(users[name]) for name in HEADS}
         return positions, softmax(scores), answers(of_users, heads, positions, scores)
 
-    def by_popularity(users: pa.RecordBatch, banned: sparse.csr_array | None) -> tuple[np.ndarray, ...]:
-        wanted = popularity.users(users["group"].to_pylist())
-        positions, counts = top_k(wanted, sales, length, excluded=banned)
+    def by_popularity(
+        users: pa.RecordBatch, banned: sparse.csr_array | None, pinned: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        wanted = floor.popularity.users(users["group"].to_pylist())
+        best = top_k(wanted, sales, surface.candidates, excluded=banned)
+        positions, counts = with_pins(*best, pinned, wanted, sales)
         counts = counts.clip(0)
         total = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
@@ -98,9 +130,36 @@ def searcher(block: Block, popularity: Popularity, length: int) -> Callable:
             for policy, rows, find in (("model", known, by_model), ("popular", pc.invert(known), by_popularity)):
                 users = batch.filter(rows)
                 if users.num_rows:
-                    yield _output(users, block, policy, *find(users, _excluded(users["bought"], block)))
+                    refused, pinned = floor.asked(users, surface.length)
+                    banned = _either(refused, _excluded(users["bought"], block))
+                    yield _output(users, block, policy, *find(users, banned, pinned))
 
     return search
+
+
+def with_pins(
+    positions: np.ndarray,
+    scores: np.ndarray,
+    pinned: np.ndarray,
+    users: np.ndarray,
+    items: np.ndarray,
+    added: sparse.csr_array | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`top_k`'s answer, and after it the pinned items that it lacks, with their scores.
+
+    Args:
+        positions, scores: [n, k].
+        pinned: int64 [n, length], items; -1 for none.
+        users, items, added: as :func:`top_k` was given.
+    """
+    wider = extended(positions, pinned)
+    rows, columns = np.nonzero(wider[:, positions.shape[1] :] >= 0)
+    more = np.full((len(positions), wider.shape[1] - positions.shape[1]), -np.inf)
+    own = wider[rows, columns + positions.shape[1]]
+    more[rows, columns] = np.einsum("pd,pd->p", users[rows].astype(np.float64), items[own].astype(np.float64))
+    if added is not None and len(own):
+        more[rows, columns] += added[rows, own]
+    return wider, np.concatenate([scores, more], axis=1)
 
 
 def answers(
@@ -142,8 +201,9 @@ def _added(repeats: pa.MapArray, block: Block) -> sparse.csr_array:
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """Shares [n, k] of each row, best first; a score of -inf gets 0."""
-    largest = np.where(np.isfinite(scores[:, :1]), scores[:, :1], 0.0)
+    """Shares [n, k] of each row; a score of -inf gets 0."""
+    largest = scores.max(axis=1, keepdims=True, initial=-np.inf)
+    largest = np.where(np.isfinite(largest), largest, 0.0)
     powers = np.exp(scores - largest)
     return powers / np.maximum(powers.sum(axis=1, keepdims=True), 1.0)  # the best one's power is 1
 
@@ -158,6 +218,12 @@ def _excluded(bought: pa.ListArray, block: Block) -> sparse.csr_array | None:
     return sparse.csr_array(entries, shape=(len(bought), len(block.ids)))
 
 
+def _either(one: sparse.csr_array | None, other: sparse.csr_array | None) -> sparse.csr_array | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
 def _output(
     users: pa.RecordBatch,
     block: Block,
@@ -167,11 +233,12 @@ def _output(
     told: dict[str, np.ndarray],
 ) -> pa.RecordBatch:
     found = positions >= 0
-    rows, ranks = np.nonzero(found)
+    rows, _ = np.nonzero(found)
+    ranks = found.cumsum(axis=1)[found]
     columns = [
         users["user_id"].take(pa.array(rows)),
         block.ids.take(pa.array(positions[found])),
-        pa.array(ranks + 1, pa.int32()),
+        pa.array(ranks, pa.int32()),
         pa.array(relevance[found]),
         *(pa.array(told[name][found], mask=np.isnan(told[name][found])) for name in TOLD),
         pa.array([policy] * len(rows), pa.string()),

@@ -1,6 +1,6 @@
 """What sells to whom, for users of whom the model knows nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -41,15 +41,14 @@ class Popularity:
     histories: int
 
     @classmethod
-    def pull(cls, histories: DataFrame, users: DataFrame, block: Block, day: date) -> "Popularity":
-        """Counts in Spark and collects one row an item and group."""
+    def pull(cls, histories: DataFrame, who: DataFrame, block: Block, day: date) -> "Popularity":
+        """Counts in Spark and collects one row an item and group; ``who`` is of :func:`jobs.lists.asking.asking`."""
         first = day - timedelta(days=NIGHTS - 1)
         events = histories.select("user_id", F.explode(F.arrays_zip("item_ids", "times")).alias("event"))
         recent = events.where(F.to_date("event.times") >= F.lit(first))
         pairs = recent.select("user_id", F.col("event.item_ids").alias("item_id")).distinct()
-        who = users.select("user_id", group("attributes").alias("group"), (F.col("purchases") > 0).alias("buys"))
         counts = (
-            pairs.join(who, "user_id", how="inner")
+            pairs.join(who.select("user_id", "group", "buys"), "user_id", how="inner")
             .groupBy("group", "item_id")
             .agg(F.count("*").alias("shoppers"), F.count_if("buys").alias("buyers"))
             .toArrow()
@@ -70,6 +69,10 @@ class Popularity:
             table[at] = counts[name].to_numpy()
             table[:, -1] = table.sum(axis=1)
         return cls(columns, **made, histories=histories)
+
+    def only(self, kept: np.ndarray) -> "Popularity":
+        """Of the items where ``kept``, bool [items], is true."""
+        return replace(self, shoppers=self.shoppers[kept], buyers=self.buyers[kept])
 
     def column(self, name: str | None) -> int:
         """The column of a group; everybody's for a group without a purchase, and for None."""

@@ -74,6 +74,11 @@ def from_others(item: int, group: str | None, popularity: Popularity) -> str:
     return "On sale now."
 
 
+def of_campaign(campaign: str, until: date | None) -> str:
+    """The reason for an item that a rule of the campaign put into the list."""
+    return f"Part of our campaign {_short(campaign)}" + (f", until {in_words(until)}." if until else ".")
+
+
 def in_words(day: date) -> str:
     """31 December 2017."""
     return f"{day.day} {day:%B %Y}"

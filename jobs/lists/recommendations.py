@@ -5,31 +5,51 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.lists.asking import asking
+from jobs.lists.keeping import over_caps, refused, servable
 from jobs.reads import on
 from schemas.lists import SURFACES
 
-READS = {"staged": on("lists.staged"), "users": on("profiles.users"), "items": on("catalogue.items")}
+READS = {
+    "staged": on("lists.staged"),
+    "users": on("profiles.users"),
+    "items": on("catalogue.items"),
+    "rules": on("lists.rules"),
+    "preferences": on("profiles.preferences"),
+}
 
 RULES = {
     "ranks": "rank doesn't run 1, 2, 3 without gaps in the list",
     "item_once": "item_id stands more than once in the list",
     "on_sale": "item_id is not on sale in catalogue.items",
     "everybody": "user_id of profiles.users has no list on the surface",
+    "exclude": "item_id is excluded by a rule of lists.rules",
+    "age_restricted": "item_id has a least age that the user is not known to have reached",
+    "price_band": "price of item_id is not known to lie in a rule's band",
+    "in_stock": "item_id is not known to be in stock, which a rule asks for",
+    "cap_brand": "more items of a brand stand in the list than a rule allows beside pinned ones",
+    "cap_category": "more items of a category stand in the list than a rule allows beside pinned ones",
 }
 
 
-def recommendations(staged: DataFrame, users: DataFrame, items: DataFrame, *, day: date) -> DataFrame:
+def recommendations(
+    staged: DataFrame, users: DataFrame, items: DataFrame, rules: DataFrame, preferences: DataFrame, *, day: date
+) -> DataFrame:
     """The staged lists, unchanged. :func:`audit` decides whether they are published."""
     return staged
 
 
-def audit(lists: DataFrame, users: DataFrame, items: DataFrame) -> list[str]:
+def audit(lists: DataFrame, users: DataFrame, items: DataFrame, rules: DataFrame, preferences: DataFrame) -> list[str]:
     """What is wrong with the lists beyond their contract, one sentence a broken rule; empty if nothing is.
 
-    One Spark action. Each sentence names the first surface, user and value that broke the rule, and how many did.
+    One Spark action. Each sentence names the first surface, user and value that broke the rule, and how many did. A
+    user for whom the rules leave no item needs no list.
     """
-    found = [_within(lists), _off_sale(lists, items), _without(lists, users)]
-    broken = found[0].unionByName(found[1]).unionByName(found[2])
+    who, active = asking(users, preferences), rules.where("state = 'active'")
+    absent = servable(_without(lists, who), items, active)
+    due = absent.select(F.lit("everybody").alias("rule"), "surface", "user_id", F.lit("no list").alias("value"))
+    held = refused(lists, who, items, active).unionByName(over_caps(lists, who, items, active))
+    broken = _within(lists).unionByName(_off_sale(lists, items)).unionByName(due).unionByName(held)
     example = F.min(F.struct("surface", "user_id", "value")).alias("example")
     rows = broken.groupBy("rule").agg(F.count("*").alias("rows"), example).orderBy("rule").collect()
     return [
@@ -58,8 +78,8 @@ def _off_sale(lists: DataFrame, items: DataFrame) -> DataFrame:
     return off.select(F.lit("on_sale").alias("rule"), "surface", "user_id", F.col("item_id").alias("value"))
 
 
-def _without(lists: DataFrame, users: DataFrame) -> DataFrame:
+def _without(lists: DataFrame, who: DataFrame) -> DataFrame:
+    """Users without a list: surface, user_id, segment, age."""
     surfaces = F.explode(F.array(*(F.lit(surface.name) for surface in SURFACES))).alias("surface")
-    due = users.select("user_id", surfaces)
-    absent = due.join(lists.select("surface", "user_id"), ["surface", "user_id"], how="left_anti")
-    return absent.select(F.lit("everybody").alias("rule"), "surface", "user_id", F.lit("no list").alias("value"))
+    due = who.select("user_id", "segment", "age", surfaces)
+    return due.join(lists.select("surface", "user_id"), ["surface", "user_id"], how="left_anti")

@@ -1,4 +1,4 @@
-"""Tonight's lists before the audit: candidates blended by the weights of :mod:`schemas.objectives`."""
+"""Tonight's lists before the audit: candidates blended by the weights of :mod:`schemas.objectives`, under the rules."""
 
 from datetime import date
 from functools import reduce
@@ -6,9 +6,12 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.lists.asking import agreed, asking
 from jobs.lists.blocks import Block, spread
 from jobs.lists.choice import CHOSEN, Shelf, chooser
-from jobs.lists.popularity import Popularity, group
+from jobs.lists.house import House
+from jobs.lists.named import ASKED, in_force
+from jobs.lists.popularity import Popularity
 from jobs.model import Model
 from jobs.reads import model as version
 from jobs.reads import on
@@ -20,6 +23,8 @@ READS = {
     "items": on("catalogue.items"),
     "histories": on("behaviour.histories"),
     "users": on("profiles.users"),
+    "rules": on("lists.rules"),
+    "preferences": on("profiles.preferences"),
     "model": version(),
 }
 
@@ -30,6 +35,8 @@ def staged(
     items: DataFrame,
     histories: DataFrame,
     users: DataFrame,
+    rules: DataFrame,
+    preferences: DataFrame,
     model: Model,
     *,
     day: date,
@@ -39,13 +46,15 @@ def staged(
     The choice is deterministic, so ``propensity`` is 1.
     """
     of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector", "model_version")
-    block = Block.pull(of_items.join(items.select("item_id", "title", "price"), "item_id", how="inner"))
+    block = Block.pull(of_items.join(items.select("item_id", "title", *ASKED), "item_id", how="inner"))
     _same_version(block, model)
-    shelf = Shelf.of(block, Popularity.pull(histories, users, block, day))
-    offers = _offers(candidates, histories, users)
+    who = asking(users, preferences)
+    histories = agreed(histories, who)
+    shelf = Shelf.of(block, Popularity.pull(histories, who, block, day))
+    offers, holding = _offers(candidates, histories, who), in_force(rules)
     chosen = [
         spread(offers.where(F.col("surface") == surface.name), "user_id")
-        .mapInArrow(chooser(shelf, surface.length, day), CHOSEN)
+        .mapInArrow(chooser(shelf, House.of(shelf.named, holding, surface.name), surface.length, day), CHOSEN)
         .withColumn("surface", F.lit(surface.name))
         for surface in SURFACES
     ]
@@ -69,10 +78,9 @@ def _same_version(block: Block, model: Model) -> None:
         )
 
 
-def _offers(candidates: DataFrame, histories: DataFrame, users: DataFrame) -> DataFrame:
-    """One row a surface and user: the candidates in order, beside the history."""
+def _offers(candidates: DataFrame, histories: DataFrame, who: DataFrame) -> DataFrame:
+    """One row a surface and user: the candidates in order, beside what rules ask of the user, and the history."""
     offer = F.struct("rank", "item_id", "relevance", "p_click", "p_purchase", "spend")
-    who = users.select("user_id", group("attributes").alias("group"), (F.col("purchases") > 0).alias("buys"))
     return (
         candidates.groupBy("surface", "user_id", "policy")
         .agg(F.sort_array(F.collect_list(offer)).alias("offers"))

@@ -1,10 +1,11 @@
 """One list from several objectives: a weighted sum of per-user scaled values, chosen greedily for diversity."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from jobs.ranking.diversify import Limits
 from jobs.ranking.topk import require_finite
 
 
@@ -14,7 +15,7 @@ class Blend:
 
     Args:
         picks: int64 [n, k], positions among the user's candidates, best first; -1 past the end of a short list.
-        scores: float64 [n, k], in [0, 1]; the blended value at the moment of the choice.
+        scores: float64 [n, k], in [0, 1] plus the bump; the blended value at the moment of the choice.
         diversity: float64 [n, k], in [0, 2]: 1 - the largest cosine to an item above; 1 for the first.
         weights: per objective, float64 [n]: the weights used for the user; they sum to 1.
     """
@@ -29,8 +30,12 @@ def blend(
     objectives: Mapping[str, np.ma.MaskedArray],
     vectors: np.ndarray,
     candidates: np.ndarray,
-    weights: Mapping[str, float],
+    weights: Mapping[str, float | np.ndarray],
     length: int,
+    *,
+    bump: np.ndarray | None = None,
+    limits: Sequence[Limits] = (),
+    pinned: np.ndarray | None = None,
 ) -> Blend:
     """Greedy choice of ``length`` items a user by ``sum of weight x scaled value + weight x diversity / 2``.
 
@@ -43,8 +48,13 @@ def blend(
             proportion.
         vectors: float32 [n, c, d], of unit length or zero; their inner products are the cosines.
         candidates: bool [n, c], False for padding.
-        weights: one for each objective and one for ``diversity``; not negative, and they sum to 1.
+        weights: one for each objective and one for ``diversity``, of all users or float64 [n]; not negative, and they
+            sum to 1.
         length: items of a full list.
+        bump: float64 [n, c], added to the score.
+        limits: of groups. A pinned item counts, from the first rank on, and isn't refused.
+        pinned: int64 [n, length], the candidate that stands at each rank, and nowhere else; -1 for none. Without
+            enough candidates above it, it stands higher.
 
     Raises:
         ValueError: if a known value or a vector is not finite, or the weights don't fit.
@@ -56,23 +66,58 @@ def blend(
     for name, values in objectives.items():
         base += used[name][:, None] * scaled(np.ma.getdata(values), known[name])
 
-    users, width = np.arange(len(candidates)), min(length, candidates.shape[1])
+    if bump is not None:
+        base += np.where(candidates, bump, 0.0)
+    return _greedy(base, vectors, used, min(length, candidates.shape[1]), limits, pinned)
+
+
+def _greedy(
+    base: np.ndarray,
+    vectors: np.ndarray,
+    used: dict[str, np.ndarray],
+    width: int,
+    limits: Sequence[Limits],
+    pinned: np.ndarray | None,
+) -> Blend:
+    users = np.arange(len(base))
+    pins = np.full((len(users), width), -1, np.int64) if pinned is None else pinned[:, :width]
     picks = np.full((len(users), width), -1, np.int64)
     scores, diversity = np.zeros(picks.shape), np.ones(picks.shape)
-    unlike = np.ones(candidates.shape)
+    unlike, free = np.ones(base.shape), np.isfinite(base)
+    taken = [np.zeros(base.shape, np.int64) for _ in limits]
+    for column in pins.T:
+        free[users[column >= 0], column[column >= 0]] = False
+        _count(limits, taken, users[column >= 0], column[column >= 0])
     for rank in range(width):
         total = base + used["diversity"][:, None] * unlike / 2
-        best = total.argmax(axis=1)
-        found = np.isfinite(total[users, best])
+        open_ = np.where(free & _within(limits, taken), total, -np.inf)
+        best = np.where(pins[:, rank] >= 0, pins[:, rank], open_.argmax(axis=1))
+        found = (pins[:, rank] >= 0) | np.isfinite(open_[users, best])
         picks[found, rank] = best[found]
         scores[found, rank] = total[users, best][found]
         diversity[found, rank] = unlike[users, best][found]
-        base[users, best] = -np.inf
+        chosen = found & (pins[:, rank] < 0)
+        free[users, best] = False
+        _count(limits, taken, users[chosen], best[chosen])
         # einsum and not BLAS: a row's cosine must not depend on how many rows there are
         to_best = 1 - np.einsum("ncd,nd->nc", vectors, vectors[users, best]).astype(np.float64)
-        unlike = to_best if rank == 0 else np.minimum(unlike, to_best)
-        unlike = unlike.clip(0, 2)
+        nearer = to_best if rank == 0 else np.minimum(unlike, to_best)
+        unlike = np.where(found[:, None], nearer, unlike).clip(0, 2)
     return Blend(picks, scores, diversity, used)
+
+
+def _count(limits: Sequence[Limits], taken: list[np.ndarray], users: np.ndarray, picks: np.ndarray) -> None:
+    for limit, each in zip(limits, taken, strict=True):
+        group = limit.groups[users, picks]
+        each[users] += (limit.groups[users] == group[:, None]) & (group >= 0)[:, None]
+
+
+def _within(limits: Sequence[Limits], taken: list[np.ndarray]) -> np.ndarray | bool:
+    inside: np.ndarray | bool = True
+    for limit, each in zip(limits, taken, strict=True):
+        most = np.broadcast_to(limit.most, len(each))[:, None]
+        inside = inside & ((limit.groups < 0) | (each < most))
+    return inside
 
 
 def scaled(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -89,7 +134,9 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0).astype(np.float32)
 
 
-def _weights_used(weights: Mapping[str, float], supported: dict[str, np.ndarray], users: int) -> dict[str, np.ndarray]:
+def _weights_used(
+    weights: Mapping[str, float | np.ndarray], supported: dict[str, np.ndarray], users: int
+) -> dict[str, np.ndarray]:
     """The weights per user: 0 for an objective without a value, the rest raised in proportion to sum to 1."""
     kept = {name: np.where(supported.get(name, True), weight, 0.0) * np.ones(users) for name, weight in weights.items()}
     total = sum(kept.values())
@@ -102,11 +149,11 @@ def _check(
     objectives: Mapping[str, np.ma.MaskedArray],
     vectors: np.ndarray,
     candidates: np.ndarray,
-    weights: Mapping[str, float],
+    weights: Mapping[str, float | np.ndarray],
 ) -> None:
     if set(weights) != {*objectives, "diversity"}:
         raise ValueError(f"weights are for {sorted(weights)}; they must be for {sorted({*objectives, 'diversity'})}")
-    if min(weights.values()) < 0 or abs(sum(weights.values()) - 1) > 1e-9:
+    if np.min(list(map(np.min, weights.values()))) < 0 or np.max(np.abs(sum(weights.values()) - 1)) > 1e-9:
         raise ValueError(f"weights {dict(weights)} must not be negative and must sum to 1")
     require_finite("vectors", vectors)
     for name, values in objectives.items():

@@ -2,7 +2,7 @@
 
 Files in folders that are called like a day (``events/2017-12-31/…``, also ``day=2017-12-31``) arrived on that day, and
 a night reads only its own. Other rows arrived on the day of their ``arrived`` column, else on the day of their ``ts``.
-Of items, campaigns and users in such folders, the latest up to the night counts.
+Of items, campaigns, users, rules and preferences in such folders, the latest up to the night counts.
 """
 
 import re
@@ -47,6 +47,16 @@ def users(spark: SparkSession, data: str, after: date | None, day: date) -> Data
     return _snapshot(spark, data, day, "users")
 
 
+def rules(spark: SparkSession, data: str, after: date | None, day: date) -> DataFrame:
+    """The ``[rules]`` sections as of the night; none without one, or before the first was handed over."""
+    return _snapshot(spark, data, day, "rules", may_begin_later=True)
+
+
+def preferences(spark: SparkSession, data: str, after: date | None, day: date) -> DataFrame:
+    """The ``[preferences]`` sections as of the night; none without one, or before the first was handed over."""
+    return _snapshot(spark, data, day, "preferences", may_begin_later=True)
+
+
 def _log(spark: SparkSession, data: str, after: date | None, day: date, name: str) -> DataFrame:
     """The rows of a table whose rows arrive day by day."""
     contract = schemas.table(f"raw.{name}")
@@ -63,13 +73,14 @@ def _log(spark: SparkSession, data: str, after: date | None, day: date, name: st
     return union(rows) if rows else spark.createDataFrame([], contract.ddl)
 
 
-def _snapshot(spark: SparkSession, data: str, day: date, name: str) -> DataFrame:
+def _snapshot(spark: SparkSession, data: str, day: date, name: str, *, may_begin_later: bool = False) -> DataFrame:
     """The rows of a table that is handed over whole: from the latest folder up to ``day``, or from undated files."""
     contract = schemas.table(f"raw.{name}")
     rows = []
     for section in _mapping(spark, data, name):
         by_day = _by_day(files.found(spark, data, section.files, str(section)))
         paths = by_day.pop(None, [])
+        by_day = {folder: each for folder, each in by_day.items() if folder <= day or not may_begin_later}
         if by_day and min(by_day) > day:
             raise ValueError(f"{section}: nothing for {day}; the first folder is {min(by_day)}: choose a later day")
         if by_day:

@@ -8,7 +8,7 @@ import schemas
 from schemas.raw import EVENT_TYPES
 
 FILE = "mapping.toml"
-TABLES = ("events", "items", "reviews", "campaigns", "users")
+TABLES = ("events", "items", "reviews", "campaigns", "users", "rules", "preferences")
 NEEDED = ("events", "items")
 IGNORE = "ignore"  # in the place of an event type: this kind of event is none of ours
 OURS = ("day", "event_id", "review_id")  # required by the contract, filled in where a shop has none
@@ -30,7 +30,7 @@ class Section:
     """One ``[table]`` of the mapping: files of one layout.
 
     Args:
-        table: events, items, reviews, campaigns or users.
+        table: events, items, reviews, campaigns, users, rules or preferences.
         files: a glob under the data folder.
         columns: our column to the shop's; a list of several for category_path, widest first.
         event_type: the type of every row, where no column tells it.

@@ -79,7 +79,8 @@ def _no_time(name: str, section: Section) -> Column:
     expected = f"no time in the form {form}" if form else "no ISO 8601 time; see time_format"
     text = named(theirs).cast("string")
     reason = F.concat(F.lit(f"{name}: "), quoted(text), F.lit(f" of column {theirs} is {expected}"))
-    needed = F.lit(name != "arrived") | (F.trim(text) != "")
+    required = {column.name for column in schemas.table(f"raw.{section.table}").columns if column.required}
+    needed = F.lit(name in required) | (F.trim(text) != "")
     return F.when(F.col(f"_{name}").isNull() & needed, reason)
 
 

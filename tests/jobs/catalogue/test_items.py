@@ -106,6 +106,7 @@ def test_an_item_nobody_touched_has_zeros_not_nulls(run):
         "popularity": 0.0,
         "first_seen": None,
         "last_sold": None,
+        "available": None,
         "on_sale": False,
     }
 

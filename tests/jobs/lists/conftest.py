@@ -119,6 +119,24 @@ class Shop:
             ),
         )
 
+    def rules(self, **written):
+        """name={column: value, ...}: rows of raw.rules."""
+        return self.frame("raw.rules", *({"rule_id": rule_id} | each for rule_id, each in written.items()))
+
+    def in_force(self, **written):
+        """The same as active rows of lists.rules, whatever they say."""
+        rows = ({"rule_id": rule_id, "state": "active"} | each for rule_id, each in written.items())
+        return self.frame("lists.rules", *rows)
+
+    def wishes(self, **asked):
+        """ann=["sort_by_price", ("less_brand", "acme"), ...]."""
+        rows = []
+        for user_id, each in asked.items():
+            for wish in each:
+                name, value = (wish, None) if isinstance(wish, str) else wish
+                rows.append({"user_id": user_id, "preference": name, "value": value})
+        return self.frame("profiles.preferences", *rows)
+
     def histories(self, **events):
         """ann=[(item_id, day of May at midnight UTC), ...], oldest first."""
         rows = []
@@ -153,8 +171,9 @@ class Shop:
         )
 
     @staticmethod
-    def item(item_id, text="fruit", price=1.0, on_sale=True, brand=None, path=()):
-        described = {"text": text, "brand": brand, "category_path": list(path)}
+    def item(item_id, text="fruit", price=1.0, on_sale=True, brand=None, path=(), available=None):
+        described = {"text": text, "brand": brand, "category_path": list(path), "available": available}
+        described["category"] = path[min(1, len(path) - 1)] if path else "unknown"
         return {"item_id": item_id, "title": item_id.title(), "price": price, "on_sale": on_sale} | described
 
     @staticmethod

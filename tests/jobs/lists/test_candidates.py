@@ -52,6 +52,8 @@ def tables(shop):
             u3={"age": "35-44"},
             u4={"income": "25-34K"},
         ),
+        "rules": shop.in_force(),
+        "preferences": shop.wishes(),
         "log": lines(("ann", "bread", "purchase"), ("ann", "cake", "view"), ("fay", "jam", "purchase")),
     }
 

@@ -20,7 +20,14 @@ OPINIONS = {"relevance": 0.25, "score": 0.5, "diversity": 1.0, "propensity": 1.0
 
 
 def row(day, user, rank, item):
-    stamps = {"policy": "model", "model_version": "1", "run_id": "r", "reason": "You bought this.", "surface": "home"}
+    stamps = {
+        "policy": "model",
+        "model_version": "1",
+        "run_id": "r",
+        "reason": "You bought this.",
+        "surface": "home",
+        "rules": [],
+    }
     weights = {"relevance": 0.75, "diversity": 0.25}
     return {"day": day, "user_id": user, "rank": rank, "item_id": item, "weights": weights, **stamps, **OPINIONS}
 

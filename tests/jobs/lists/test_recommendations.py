@@ -14,7 +14,7 @@ def rows(shop, **lists):
     return shop.frame(
         "lists.staged",
         *(
-            {"surface": "home", "user_id": user_id, "rank": rank, "item_id": item_id}
+            {"surface": "home", "user_id": user_id, "rank": rank, "item_id": item_id, "rules": []}
             for user_id, each in lists.items()
             for rank, item_id in each
         ),
@@ -28,7 +28,7 @@ def items(shop):
 
 def test_good_lists_pass(shop, items):
     lists = rows(shop, ann=[(1, "apple"), (2, "bread")], bob=[(1, "bread")])
-    assert audit(lists, shop.users(ann={}, bob={}), items) == []
+    assert audit(lists, shop.users(ann={}, bob={}), items, shop.in_force(), shop.wishes()) == []
 
 
 def test_each_broken_rule_is_told_with_its_first_example(shop, items):
@@ -42,7 +42,7 @@ def test_each_broken_rule_is_told_with_its_first_example(shop, items):
     )
     users = shop.users(ann={}, bob={}, cy={}, dan={}, eve={}, fay={}, gil={})
     before = "lists.recommendations, rule "
-    assert audit(lists, users, items) == [
+    assert audit(lists, users, items, shop.in_force(), shop.wishes()) == [
         f"{before}everybody: user_id of profiles.users has no list on the surface; 2 such, "
         "first surface 'home', user_id 'fay', value no list",
         f"{before}item_once: item_id stands more than once in the list; 1 such, "
@@ -63,17 +63,20 @@ def test_from_an_export_to_lists_that_pass_and_a_rerun_gives_the_same_rows(shop,
     users = shop.users(ann={}, bob={"age": "35-44"}, cy={}, dan={"age": "35-44"})
     log = shop.frame("behaviour.log", {"user_id": "ann", "item_id": "bread", "event_type": "purchase"})
     trends = shop.trends(apple=(0.001, 0.002, 0.01, 0, 0))
+    control = (shop.in_force(), shop.wishes())
     model = Model("7", "run-7", str(export))
 
     def night():
         # a checkpoint stands for the table that the next job reads
         coded = vectors(catalogue, histories, trends, model, None, None, day=shop.night).localCheckpoint()
-        offered = candidates(coded, catalogue, histories, users, log, day=shop.night).localCheckpoint()
-        lists = staged(offered, coded, catalogue, histories, users, model, day=shop.night).localCheckpoint()
-        return shop.contract(recommendations(lists, users, catalogue, day=shop.night), "lists.recommendations")
+        offered = candidates(coded, catalogue, histories, users, log, *control, day=shop.night).localCheckpoint()
+        lists = staged(offered, coded, catalogue, histories, users, *control, model, day=shop.night).localCheckpoint()
+        return shop.contract(
+            recommendations(lists, users, catalogue, *control, day=shop.night), "lists.recommendations"
+        )
 
     published = night()
-    assert audit(published, users, catalogue) == []
+    assert audit(published, users, catalogue, *control) == []
     made = {(row["user_id"], row["rank"]): row.asDict() for row in published.collect()}
     assert made == {(row["user_id"], row["rank"]): row.asDict() for row in night().collect()}
     # three items are on sale, fewer than a list holds: everybody gets all three

@@ -45,6 +45,8 @@ def lists(shop):
         ),
         shop.histories(ann=[("apple", 3), ("apple", 12), ("apple", 21)], cy=[("apple", 30)]),
         shop.users(ann={}, bob={"age": "35-44"}, cy=None),
+        shop.in_force(),
+        shop.wishes(),
         Model("7", "run-7", "unused"),
         day=shop.night,
     )
@@ -55,7 +57,10 @@ def lists(shop):
 
 
 def test_vectors_of_another_model_version_are_refused(shop):
-    empty = [shop.frame(name) for name in ("lists.candidates", "behaviour.histories", "profiles.users")]
+    empty = [
+        shop.frame(name)
+        for name in ("lists.candidates", "behaviour.histories", "profiles.users", "lists.rules", "profiles.preferences")
+    ]
     vectors = shop.vectors({}, {"apple": ([1, 0],)})
     with pytest.raises(ValueError, match=r"lists\.vectors: model_version is '7', but lists are asked for with '8'"):
         staged(

@@ -1,0 +1,39 @@
+"""A chosen list in another order."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from jobs.ranking.blend import Blend
+
+
+def by_price(lists: Blend, wanted: np.ndarray, prices: np.ndarray, vectors: np.ndarray) -> Blend:
+    """The lists of those who want it by price, the cheapest first; unknown prices last, equal ones in their old order.
+
+    A score stays with its item; the diversity is told anew, as it is that of an order.
+
+    Args:
+        lists: of n users.
+        wanted: bool [n], whose lists to sort.
+        prices: float64 [n, c], of the candidates; NaN where unknown.
+        vectors: float32 [n, c, d], of unit length or zero.
+    """
+    rows = np.flatnonzero(wanted)
+    picks = lists.picks[rows]
+    theirs = np.take_along_axis(prices[rows], picks.clip(0), axis=1)
+    # the places past the end of a short list stay there, after unknown prices
+    order = np.lexsort((np.where(np.isnan(theirs), np.inf, theirs), picks < 0), axis=1)
+    picks = np.take_along_axis(picks, order, axis=1)
+    changed = [each.copy() for each in (lists.picks, lists.scores, lists.diversity)]
+    changed[0][rows] = picks
+    changed[1][rows] = np.take_along_axis(lists.scores[rows], order, axis=1)
+    changed[2][rows] = _unlike(np.take_along_axis(vectors[rows], picks.clip(0)[:, :, None], axis=1))
+    return replace(lists, picks=changed[0], scores=changed[1], diversity=changed[2])
+
+
+def _unlike(vectors: np.ndarray) -> np.ndarray:
+    """float64 [n, k]: 1 - the largest cosine of each item to those above it, in [0, 2]; 1 for the first."""
+    cosines = np.einsum("nkd,nld->nkl", vectors, vectors).astype(np.float64)
+    above = np.tri(vectors.shape[1], k=-1, dtype=bool)
+    largest = np.where(above, cosines, -np.inf).max(axis=2, initial=-np.inf)
+    return np.where(np.isfinite(largest), 1 - largest, 1.0).clip(0, 2)
