@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jobs.ranking.blend import blend, scaled, unit
+from jobs.ranking.diversify import Limits
 
 WEIGHTS = {"relevance": 0.5, "expected_revenue": 0.25, "diversity": 0.25}
 
@@ -135,3 +136,32 @@ def test_malformed_input_is_named():
         choose(fine, fine, vectors, {"relevance": 1.0})
     with pytest.raises(ValueError, match="no objective with a weight has a value"):
         choose(masked([None, None]), fine, vectors, {"relevance": 1.0, "expected_revenue": 0.0, "diversity": 0.0})
+
+
+def test_a_bump_moves_and_a_pin_stands_where_it_must():
+    given, vectors = masked([1.0, 0.5, 0.0]), np.zeros((1, 3, 2), np.float32)
+    flat = {"relevance": 1.0, "diversity": 0.0}
+    both = {"bump": np.array([[-0.75, 0.0, 0.0]]), "pinned": np.array([[2, -1, -1]])}
+    lists = blend({"relevance": given}, vectors, np.ones((1, 3), bool), flat, 3, **both)
+    assert lists.picks.tolist() == [[2, 1, 0]]
+    assert lists.scores.tolist() == [[0, 0.5, 0.25]]
+
+
+def test_a_limit_counts_pinned_items_and_does_not_refuse_them():
+    given, vectors = masked([1.0, 0.75, 0.5, 0.0]), np.zeros((1, 4, 2), np.float32)
+    flat = {"relevance": 1.0, "diversity": 0.0}
+    limits = [Limits(np.array([[0, 0, -1, 0]]), 1)]
+    lists = blend({"relevance": given}, vectors, np.ones((1, 4), bool), flat, 3, limits=limits)
+    assert lists.picks.tolist() == [[0, 2, -1]]
+    pinned = np.array([[3, 1, -1]])
+    lists = blend({"relevance": given}, vectors, np.ones((1, 4), bool), flat, 3, limits=limits, pinned=pinned)
+    assert lists.picks.tolist() == [[3, 1, 2]]
+
+
+def test_each_user_may_have_weights_of_their_own():
+    relevance, revenue = masked([1.0, 0.0], [1.0, 0.0]), masked([0.0, 1.0], [0.0, 1.0])
+    mixed = {"relevance": np.array([1.0, 0.25]), "expected_revenue": np.array([0.0, 0.75]), "diversity": np.zeros(2)}
+    lists = choose(relevance, revenue, np.zeros((2, 2, 2), np.float32), mixed)
+    assert lists.picks.tolist() == [[0, 1], [1, 0]]
+    with pytest.raises(ValueError, match="must not be negative and must sum to 1"):
+        choose(relevance, revenue, np.zeros((2, 2, 2), np.float32), mixed | {"diversity": np.array([0.0, 0.5])})
