@@ -69,12 +69,13 @@ class Standing:
         rule, told = self.named.rule(row), []
         names = self.named.goods.named(rule.kind, rule.number, self.on_sale)
         for cell in self._of(row):
-            refused = cell.refused_by[names & (cell.refused_by >= 0)]
+            left = names & (cell.refused_by < 0)
+            refused = cell.refused_by[names & ~left]
             if row["action"] not in REFUSING and len(refused):
                 told.append(f"rule {cell.rules[refused[0]].rule_id!r} keeps some of them out")
             for other in cell.rules:
                 theirs = self.named.goods.named(other.kind, other.number, self.on_sale)
-                if other.action == OPPOSITE.get(rule.action) and (names & theirs).any():
+                if other.action == OPPOSITE.get(rule.action) and (left & theirs).any():
                     told.append(f"its strength and that of rule {other.rule_id!r} add up")
         return list(dict.fromkeys(told))
 

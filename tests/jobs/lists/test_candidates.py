@@ -115,6 +115,67 @@ def test_every_user_has_candidates_on_every_surface(found):
     assert sorted(found) == [(surface, user) for surface in ("discover", "home") for user in users]
 
 
+def test_rules_leave_out_before_the_search_and_pins_come_after_it(shop, tables):
+    one = replace(SURFACES[0], candidates=1)
+    written = {
+        "x": {"action": "exclude", "item_id": "bread"},
+        "y": {"action": "age_restricted", "item_id": "cake", "value": 35.0},
+        "p": {"action": "pin", "item_id": "jam", "value": 2.0},
+    }
+    users = shop.users(ann={}, gus={"age": "35-44"}, eve={"age": "under 40"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SURFACES", (one,))
+        ruled = tables | {"rules": shop.in_force(**written), "users": users}
+        rows = sorted(tuple(row) for row in candidates(**ruled, day=shop.night).select(
+            "user_id", "rank", "item_id", "relevance", "spend").collect())  # fmt: skip
+    parts = np.exp([1.5, 0.1])
+    assert [row[:3] for row in rows] == [
+        ("ann", 1, "apple"),  # bread is excluded, and of her age nothing is known: no cake
+        ("ann", 2, "jam"),
+        ("eve", 1, "apple"),  # nobody of these three bought anything: the first id
+        ("eve", 2, "jam"),
+        ("gus", 1, "jam"),  # 0.1 + 1.5, before apple 1.5; cake is 2 - 1
+    ]
+    assert [row[3] for row in rows[:2]] == pytest.approx(parts / parts.sum())
+    assert rows[1][4] == pytest.approx(np.exp(0))
+
+
+def test_without_personalisation_candidates_are_everybodys_whatever_the_history(shop, tables):
+    refused = {"preferences": shop.wishes(ann=["no_personalisation"], eve=["no_personalisation"])}
+    others = {
+        "histories": tables["histories"].where("user_id <> 'ann'").unionByName(shop.histories(ann=[("jam", 20)] * 9)),
+        "log": tables["log"].where("user_id <> 'ann'"),
+        "vectors": tables["vectors"].where("id <> 'ann'"),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SURFACES", (THREE, NEW_ONLY))
+        found = [
+            sorted(
+                tuple(row)
+                for row in candidates(**(tables | refused | more), day=shop.night)
+                .where("user_id IN ('ann', 'eve', 'fay')")
+                .select("surface", "user_id", "rank", "item_id", "relevance", "policy")
+                .collect()
+            )
+            for more in ({}, others)
+        ]
+    assert found[0] == found[1]
+    of = {user: [row[2:] for row in found[0] if row[:2] == ("home", user)] for user in ("ann", "eve", "fay")}
+    assert of["ann"] == of["eve"] == of["fay"]  # eve's age counts no more, ann's vector neither
+    assert {row[-1] for row in of["ann"]} == {"popular"}
+    assert [row[3] for row in found[0] if row[:2] == ("discover", "ann")] == [
+        "jam",
+        "bread",
+        "apple",
+    ]  # bread was bought
+
+
+def test_rules_that_leave_nothing_are_named(shop, tables):
+    nothing = tables | {"rules": shop.in_force(dear={"action": "price_band", "low": 2.0})}
+    with pytest.raises(ValueError, match=r"leave nothing to show on surface 'home', night 2024-05-31; .* out: dear"):
+        candidates(**nothing, day=shop.night)
+
+
 def test_a_catalogue_of_one_item_and_no_purchase_head(shop, tables):
     one = {"apple": ([1.0, 0, 0.5],)}
     small = tables | {

@@ -10,13 +10,13 @@ from jobs.model import Model
 
 
 def rows(shop, **lists):
-    """ann=[(rank, item_id), ...] on the surface home."""
+    """ann=[(rank, item_id, rules that moved it), ...] on the surface home."""
     return shop.frame(
         "lists.staged",
         *(
-            {"surface": "home", "user_id": user_id, "rank": rank, "item_id": item_id, "rules": []}
+            {"surface": "home", "user_id": user_id, "rank": rank, "item_id": item_id, "rules": moved_by}
             for user_id, each in lists.items()
-            for rank, item_id in each
+            for rank, item_id, *moved_by in each
         ),
     )
 
@@ -52,6 +52,57 @@ def test_each_broken_rule_is_told_with_its_first_example(shop, items):
         f"{before}ranks: rank doesn't run 1, 2, 3 without gaps in the list; 3 such, "
         "first surface 'home', user_id 'ann', value [1, 3]",
     ]
+
+
+def test_each_rule_of_the_shop_is_held_against_the_lists(shop):
+    items = shop.items(
+        *(shop.item(name, brand="acme", path=["food", "fruit"]) for name in ("apple", "pear")),
+        shop.item("bread", brand="oven", price=5.0), shop.item("cake", price=None), shop.item("wine", path=["wine"]),
+    )  # fmt: skip
+    rules = shop.in_force(
+        age={"action": "age_restricted", "category": "wine", "value": 18.0},
+        band={"action": "price_band", "high": 4.0},
+        brands={"action": "cap_brand", "value": 1.0},
+        no={"action": "exclude", "brand": "oven"},
+        pin={"action": "pin", "item_id": "pear", "value": 1.0},
+        stock={"action": "in_stock", "item_id": "cake"},
+        fruit={"action": "cap_category", "category": "food", "value": 1.0},
+        elsewhere={"action": "exclude", "item_id": "apple", "surface": "discover"},
+        loyal={"action": "exclude", "item_id": "apple", "segment": "loyal"},
+    )
+    users = shop.users(ann={"age": "17-20"}, bob={"age": "18-24"}, cy={}, dan={}, eve={}, fay={})
+    lists = rows(
+        shop,
+        ann=[(1, "wine")],
+        bob=[(1, "wine"), (2, "apple")],
+        cy=[(1, "bread"), (2, "cake")],
+        dan=[(1, "apple"), (2, "pear")],
+        eve=[(1, "pear", "pin"), (2, "apple")],
+    )
+    about = "lists.recommendations, rule "
+    first = "such, first surface 'home', user_id"
+    assert audit(lists, users, items, rules, shop.wishes()) == [
+        f"{about}age_restricted: item_id has a least age that the user is not known to have reached; 1 {first} 'ann', "
+        "value wine by rule age",
+        f"{about}cap_brand: more items of a brand stand in the list than a rule allows beside pinned ones; 1 {first} "
+        "'dan', value 2 of acme by rule brands",
+        f"{about}cap_category: more items of a category stand in the list than a rule allows beside pinned ones; 1 "
+        f"{first} 'dan', value 2 of food by rule fruit",
+        f"{about}everybody: user_id of profiles.users has no list on the surface; 1 {first} 'fay', value no list",
+        f"{about}exclude: item_id is excluded by a rule of lists.rules; 1 {first} 'cy', value bread by rule no",
+        f"{about}in_stock: item_id is not known to be in stock, which a rule asks for; 1 {first} 'cy', value cake by "
+        "rule stock",
+        f"{about}price_band: price of item_id is not known to lie in a rule's band; 2 {first} 'cy', value bread by "
+        "rule band",
+    ]
+
+
+def test_who_may_be_shown_nothing_needs_no_list(shop):
+    items = shop.items(shop.item("wine", path=["wine"]))
+    rules = shop.in_force(age={"action": "age_restricted", "category": "wine", "value": 18.0})
+    users = shop.users(ann={"age": "18-24"}, bob={}, cy={"age": "25-34"})
+    (told,) = audit(rows(shop, ann=[(1, "wine")]), users, items, rules, shop.wishes())
+    assert told.endswith("1 such, first surface 'home', user_id 'cy', value no list")
 
 
 def test_from_an_export_to_lists_that_pass_and_a_rerun_gives_the_same_rows(shop, export):

@@ -1,5 +1,7 @@
 """Lists by hand: the blend of candidates, and every column of the public table."""
 
+from datetime import date
+
 import pytest
 
 from jobs.lists.staged import staged
@@ -7,8 +9,19 @@ from jobs.model import Model
 
 
 @pytest.fixture(scope="module")
-def lists(shop):
-    """{user: rows in order of rank}: ann has a history, bob has none and no prices, cy looked but never bought."""
+def night(shop):
+    """{user: rows in order of rank} under rules and preferences: ann has a history, bob has none and no prices, cy
+    looked but never bought.
+    """
+    return lambda rules, preferences: _night(shop, rules, preferences)
+
+
+@pytest.fixture(scope="module")
+def lists(shop, night):
+    return night(shop.in_force(), shop.wishes())
+
+
+def _night(shop, rules, preferences):
     offers = {
         "ann": [("apple", 0.6, 0.5, None), ("pear", 0.3, 0.75, 5.0), ("bread", 0.1, 0.25, None)],
         "bob": [("jam", 0.8, None, None), ("soap", 0.2, None, None)],
@@ -39,14 +52,14 @@ def lists(shop):
         shop.items(
             shop.item("apple", price=2.0),
             shop.item("pear", price=4.0),
-            shop.item("bread", price=None),
-            shop.item("jam", price=None),
+            shop.item("bread", price=None, brand="own"),
+            shop.item("jam", price=None, path=["spread"]),
             shop.item("soap", price=None),
         ),
         shop.histories(ann=[("apple", 3), ("apple", 12), ("apple", 21)], cy=[("apple", 30)]),
         shop.users(ann={}, bob={"age": "35-44"}, cy=None),
-        shop.in_force(),
-        shop.wishes(),
+        rules,
+        preferences,
         Model("7", "run-7", "unused"),
         day=shop.night,
     )
@@ -109,6 +122,28 @@ def test_reasons_tell_what_is_known(lists):
     ]
     assert column(lists["bob"], "reason") == ["On sale now."] * 2
     assert column(lists["cy"], "reason")[0] == "Because you looked at Apple on 30 May 2024."
+
+
+def test_rules_and_preferences_from_the_tables_to_the_list(shop, night):
+    written = {
+        "p": {"action": "pin", "item_id": "pear", "value": 1.0, "campaign_id": "spring", "end_day": date(2024, 6, 30)},
+        "x": {"action": "exclude", "brand": "own"},
+        "y": {"action": "age_restricted", "item_id": "jam", "value": 18.0},
+        "z": {"action": "boost", "item_id": "soap", "value": 1.0, "surface": "elsewhere"},
+    }
+    wishes = shop.wishes(ann=["no_personalisation"], bob=["sort_by_price", ("less_category", "spread")])
+    made = night(shop.in_force(**written), wishes)
+    told = {user: [(row["item_id"], row["rules"], row["reason"]) for row in rows] for user, rows in made.items()}
+    spring = "Part of our campaign spring, until 30 June 2024."
+    assert told == {
+        # her history says much of apple, and nothing of it is told; bread is excluded
+        "ann": [("pear", ["no_personalisation", "p"], spring), ("apple", ["no_personalisation"], "On sale now.")],
+        # he is 35: jam, .9375 - .5, and soap .0625; prices are not known, so their order stays
+        "bob": [("jam", ["less_category spread"], "On sale now."), ("soap", [], "On sale now.")],
+        "cy": [("pear", ["p"], spring)],  # of unknown age
+    }
+    assert made["ann"][0]["weights"] == {"relevance": 1, "expected_revenue": 0, "diversity": 0}
+    assert made["bob"][0]["score"] == pytest.approx(0.4375)
 
 
 def test_every_row_says_where_it_comes_from(lists, shop):

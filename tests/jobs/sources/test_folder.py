@@ -220,6 +220,37 @@ attributes = ["age", "town"]
     assert users == {"ann": {"age": "45-54"}, "bob": {}}
 
 
+def test_rules_and_preferences_as_people_keep_them(spark, shop):
+    mapping = (
+        MAPPING
+        + """
+[rules]
+files = "rules/*/*.csv"
+columns = { rule_id = "id", action = "do", item_id = "sku", value = "n", start_day = "from", end_day = "to" }
+[preferences]
+files = "wishes.csv"
+columns = { user_id = "customer", preference = "wish", value = "of" }
+"""
+    )
+    files = {
+        "rules/2017-12-30/r.csv": "id,do,sku,n,from,to\nold,pin,1,1,,\n",
+        "rules/2017-12-31/r.csv": "id,do,sku,n,from,to\na,pin,1,2,,2018-01-31\nb,pin,1,3,soon,\n",
+        "wishes.csv": "customer,wish,of\nann,less_brand,acme\nann,sort_by_price,\n",
+    }
+    data = shop(files, mapping)
+    made = {row["rule_id"]: row for row in folder.rules(spark, data, None, NIGHT).collect()}
+    assert sorted(made) == ["a", "b"]
+    # an open window is no fault, an unreadable one is
+    assert (made["a"]["start_day"], made["a"]["end_day"], made["a"]["_rule"]) == (None, date(2018, 1, 31), None)
+    assert made["b"]["_reason"] == "start_day: 'soon' of column from is no ISO 8601 time; see time_format"
+    assert folder.rules(spark, data, None, date(2017, 12, 29)).collect() == []  # before the first was handed over
+    wishes = folder.preferences(spark, data, None, NIGHT).collect()
+    assert [(row["user_id"], row["preference"], row["value"]) for row in wishes] == [
+        ("ann", "less_brand", "acme"),
+        ("ann", "sort_by_price", None),
+    ]
+
+
 def test_without_a_section_there_are_no_rows(spark, shop):
     data = shop({})
     assert folder.reviews(spark, data, None, NIGHT).collect() == folder.users(spark, data, None, NIGHT).collect() == []

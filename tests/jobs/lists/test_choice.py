@@ -1,0 +1,188 @@
+"""Rules and preferences from candidates to the list: each row says what moved it, and why it is there."""
+
+from datetime import date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from jobs.lists.blocks import Block
+from jobs.lists.choice import Shelf, chooser
+from jobs.lists.house import House
+from jobs.lists.named import Named
+from jobs.lists.popularity import Popularity
+from jobs.ranking.rules import Rule
+
+NIGHT = date(2024, 5, 31)
+ITEMS = {  # vector without and with the bias, brand, path, price
+    "apple": ([1, 0, 0], "acme", ["food", "fruit"], 3.0),
+    "bread": ([0, 1, 0], "oven", ["food", "bakery"], 1.0),
+    "cake": ([0, 1, 0], "oven", ["food", "bakery"], None),
+    "pear": ([1, 0, 0], "acme", ["food", "fruit"], 2.0),
+}
+OFFERS = {"apple": 0.5, "pear": 0.375, "bread": 0.125, "cake": 0.0}
+SCHEMA = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("policy", pa.string()),
+        ("segment", pa.string()),
+        ("group", pa.string()),
+        ("age", pa.int32()),
+        ("buys", pa.bool_()),
+        ("wishes", pa.list_(pa.struct([("preference", pa.string()), ("value", pa.string())]))),
+        (
+            "offers",
+            pa.list_(
+                pa.struct([("item_id", pa.string()), *((name, pa.float64()) for name in
+                          ("relevance", "p_click", "p_purchase", "spend"))])
+            ),
+        ),
+        ("item_ids", pa.list_(pa.string())),
+        ("times", pa.list_(pa.timestamp("us", "UTC"))),
+    ]
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shelf():
+    rows = [
+        {"item_id": name, "title": name.title(), "vector": vector, "brand": brand, "category": path[1]}
+        | {"category_path": path, "price": price, "available": True}
+        for name, (vector, brand, path, price) in ITEMS.items()
+    ]
+    types = {"vector": pa.list_(pa.float32()), "price": pa.float64()}
+    table = pa.table({key: pa.array([row[key] for row in rows], types.get(key)) for key in rows[0]})
+    nobody = np.zeros((len(rows), 1), np.int64)
+    return Shelf.of(Block(table["item_id"].combine_chunks(), table), Popularity({}, nobody, nobody, 0))
+
+
+@pytest.fixture
+def choose(shelf):
+    """Rows of one user's list in order of rank, for raw rules {rule_id: (action, kind, name, figures)}."""
+
+    def choose(rules=(), wishes=(), length=3, campaigns=None, **changes):
+        named: Named = shelf.named
+        held = [
+            Rule(rule_id, action, kind, named.number(kind, name), **more)
+            for rule_id, (action, kind, name, more) in dict(rules).items()
+        ]
+        asked = [{"preference": wish, "value": None} if isinstance(wish, str) else
+                 {"preference": wish[0], "value": wish[1]} for wish in wishes]  # fmt: skip
+        offers = [{"item_id": item, "relevance": relevance} for item, relevance in OFFERS.items()]
+        user = {"user_id": "ann", "policy": "model", "segment": "new", "buys": True, "wishes": asked}
+        user |= {"offers": offers, "item_ids": ["apple"], "times": [datetime(2024, 5, 30)]}
+        batch = pa.RecordBatch.from_pylist([user | changes], SCHEMA)
+        (made,) = chooser(shelf, House(held, campaigns or {}), length, NIGHT)(iter([batch]))
+        return made.to_pylist()
+
+    return choose
+
+
+def column(rows, name):
+    return [row[name] for row in rows]
+
+
+def test_without_rules_and_wishes_nothing_moves(choose):
+    rows = choose()
+    # scaled relevance 1, .75, .25, 0 and revenue 1, .5, .08.., none; pear is like apple, bread and cake are not
+    assert column(rows, "item_id") == ["apple", "pear", "bread"]
+    assert column(rows, "rules") == [[], [], []]
+
+
+def test_what_is_excluded_is_not_chosen(choose):
+    rows = choose({"r": ("exclude", "brand", "acme", {})})
+    assert column(rows, "item_id") == ["bread", "cake"]
+    assert column(rows, "rank") == [1, 2]
+
+
+def test_a_cap_keeps_the_list_to_so_many_of_a_brand_and_a_pin_goes_before(choose):
+    cap = ("cap_brand", "", None, {"value": 1.0})
+    assert column(choose({"r": cap}), "item_id") == ["apple", "bread"]
+    pin = ("pin", "item", "pear", {"value": 1.0})
+    rows = choose({"p": pin, "r": cap})
+    assert column(rows, "item_id") == ["pear", "bread"]
+    assert column(rows, "rules") == [["p"], []]
+
+
+def test_a_pin_past_what_there_is_leaves_no_gap(choose):
+    rows = choose({"p": ("pin", "item", "cake", {"value": 3.0}), "x": ("exclude", "brand", "acme", {})})
+    assert [(row["rank"], row["item_id"], row["rules"]) for row in rows] == [(1, "bread", []), (2, "cake", ["p"])]
+    longer = choose({"p": ("pin", "item", "cake", {"value": 9.0})}, length=10)
+    assert [(row["rank"], row["item_id"]) for row in longer] == [(1, "apple"), (2, "pear"), (3, "bread"), (4, "cake")]
+    assert longer[3]["rules"] == ["p"]
+
+
+def test_a_boost_is_told_and_names_its_campaign_only_where_it_brought_the_item(choose):
+    until = {"b": ("summer", date(2024, 6, 30))}
+    boost = {"b": ("boost", "brand", "oven", {"value": 1.0})}
+    # scores: apple .7 + .2, bread .175 + .017 + 1, cake 1: bread, then cake .05 less for being like bread, then apple
+    rows = choose(boost, campaigns=until)
+    assert [(row["item_id"], row["rules"], row["reason"]) for row in rows] == [
+        ("bread", ["b"], "On sale now."),  # it is third without
+        ("cake", ["b"], "Part of our campaign summer, until 30 June 2024."),
+        ("apple", [], "You bought this on 30 May 2024."),
+    ]
+    assert column(choose(boost), "reason")[1] == "On sale now."  # of no campaign
+    pinned = choose({"b": ("pin", "item", "apple", {"value": 1.0})}, campaigns={"b": ("spring", None)})
+    assert pinned[0]["reason"] == "Part of our campaign spring."
+
+
+def test_boost_and_bury_of_one_item_cancel(choose):
+    rows = choose({"a": ("boost", "item", "cake", {"value": 1.0}), "b": ("bury", "item", "cake", {"value": 1.0})})
+    assert [(row["item_id"], row["rules"]) for row in rows] == [("apple", []), ("pear", []), ("bread", [])]
+
+
+def test_a_segments_rule_is_for_that_segment(choose):
+    rule = {"r": ("exclude", "brand", "acme", {"segment": "loyal"})}
+    assert column(choose(rule), "item_id") == ["apple", "pear", "bread"]
+    assert column(choose(rule, segment="loyal"), "item_id") == ["bread", "cake"]
+
+
+def test_who_is_too_young_or_of_unknown_age_gets_no_restricted_item(choose):
+    rule = {"r": ("age_restricted", "category", "bakery", {"value": 18.0})}
+    assert column(choose(rule), "item_id") == column(choose(rule, age=17), "item_id") == ["apple", "pear"]
+    assert column(choose(rule, age=18), "item_id") == ["apple", "pear", "bread"]
+
+
+def test_the_cheapest_first_with_unknown_prices_last(choose):
+    rows = choose(wishes=["sort_by_price"], length=4)
+    assert column(rows, "item_id") == ["bread", "pear", "apple", "cake"]
+    assert column(rows, "rank") == [1, 2, 3, 4]
+    # without: apple, pear, bread, cake
+    assert column(rows, "rules") == [["sort_by_price"], [], ["sort_by_price"], []]
+    assert column(rows, "diversity") == [1, 1, 0, 0]
+
+
+def test_variety_moves_its_weight_and_both_wishes_take_each_other_back(choose):
+    plain = {"relevance": 0.7, "expected_revenue": 0.2, "diversity": 0.1}
+    more, less = choose(wishes=["more_variety"]), choose(wishes=["less_variety"])
+    assert dict(more[0]["weights"]) == pytest.approx(
+        {n: (2 if n == "diversity" else 1) * w / 1.1 for n, w in plain.items()}
+    )
+    assert dict(less[0]["weights"]) == pytest.approx(
+        {n: (0.5 if n == "diversity" else 1) * w / 0.95 for n, w in plain.items()}
+    )
+    assert column(more, "rules") == [["more_variety"]] * 3
+    both = choose(wishes=["more_variety", "less_variety"])
+    assert dict(both[0]["weights"]) == pytest.approx(plain)
+    assert column(both, "rules") == [[]] * 3
+
+
+def test_less_of_a_brand_or_category_buries_it(choose):
+    rows = choose(wishes=[("less_brand", "acme")])
+    # apple .95 - .5; pear .665 - .5 and less for being like apple; bread and cake as they were
+    assert [(row["item_id"], row["rules"]) for row in rows] == [
+        ("apple", ["less_brand acme"]), ("bread", []), ("pear", ["less_brand acme"]),
+    ]  # fmt: skip
+    assert rows[0]["score"] == pytest.approx(0.45)
+    assert column(choose(wishes=[("less_category", "fruit")]), "item_id") == column(rows, "item_id")
+    assert column(choose(wishes=[("less_brand", "nobody's")]), "item_id") == ["apple", "pear", "bread"]
+
+
+def test_without_personalisation_relevance_alone_counts_and_nothing_of_the_history_is_told(choose):
+    nothing = {"segment": None, "item_ids": None, "times": None, "policy": "popular"}
+    rows = choose(wishes=["no_personalisation", "more_variety"], **nothing)
+    assert dict(rows[0]["weights"]) == {"relevance": 1, "expected_revenue": 0, "diversity": 0}
+    assert column(rows, "rules") == [["no_personalisation"]] * 3
+    assert column(rows, "reason") == ["On sale now."] * 3
+    assert column(rows, "policy") == ["popular"] * 3
