@@ -31,13 +31,21 @@ basket_id = "basket"
 [items]
 files = "items.csv"
 columns = { item_id = "sku", title = "name", brand = "brand", category_path = ["aisle", "shelf"], price = "price" }
+
+[rules]
+files = "rules.csv"
+columns = { rule_id = "id", action = "do", item_id = "sku", value = "rank", campaign_id = "campaign", end_day = "to" }
+
+[preferences]
+files = "wishes.csv"
+columns = { user_id = "who", preference = "wish" }
 """
 MADE = [
     table.name
     for table in schemas.TABLES.values()
     if table.name not in ("raw.rejects", "insight.quality") and table.room != "raw"
 ]
-ROOMS = ["raw.events", "raw.items", "raw.reviews", *MADE]
+ROOMS = ["raw.events", "raw.items", "raw.reviews", "raw.rules", "raw.preferences", *MADE]
 EARLY = [name for name in ROOMS if not name.startswith("lists.")]  # lists read their own night only
 # what goes on from where it last stood; the night that is made next makes all else from the beginning
 GOING_ON = [name for name in EARLY if Job.named(name).reads_kind("new") or Job.named(name).reads_kind("source")]
@@ -62,6 +70,8 @@ def shop(tmp_path_factory):
     names = ["apple,red fruit", "bread,bakery", "cherry,red fruit", "dates,fruit", "éclair 🍫,bakery", "苹果,fruit"]
     lines = [f"{n},{name.split(',')[0]},own,food,{name.split(',')[1]},{n}.5" for n, name in enumerate(names, 1)]
     (folder / "items.csv").write_text("\n".join(["sku,name,brand,aisle,shelf,price", *lines]), encoding="utf-8")
+    (folder / "rules.csv").write_text("id,do,sku,rank,campaign,to\nfront,pin,6,1,spring,2024-06-30\n")
+    (folder / "wishes.csv").write_text("who,wish\nann,no_personalisation\n")
     for n in range(16):
         day = FIRST + timedelta(days=n)
         rows = [purchase(day, 9 + w, who, str(1 + (n * (w + 1)) % 6)) for w, who in enumerate(("ann", "bob", "cy"))]
@@ -122,9 +132,7 @@ def test_history_at_once_and_then_a_backfill_equal_nights_one_by_one(night, spar
     one_by_one, at_once = (Lake(spark, night(LAST, name).lake) for name in ("one by one", "at once"))
     for name in [*ROOMS, "raw.rejects"]:
         expected = rows(one_by_one, name)
-        # the shop has neither promotions nor reviews, and nobody wrote rules or preferences
-        empty = ("behaviour.exposures", "raw.reviews", "profiles.preferences", "lists.rules")
-        assert expected or name in empty
+        assert expected or name in ("behaviour.exposures", "raw.reviews")  # the shop has neither promotions nor reviews
         assert rows(at_once, name) == expected, name
 
     log = at_once.read(schemas.table("behaviour.log"))
@@ -140,6 +148,13 @@ def test_history_at_once_and_then_a_backfill_equal_nights_one_by_one(night, spar
     assert {row["user_id"] for row in lists.where(f"day = DATE'{LAST}'").select("user_id").distinct().collect()} == {
         row["user_id"] for row in at_once.read(schemas.table("profiles.users")).select("user_id").distinct().collect()
     }
+    first = lists.where(f"day = DATE'{LAST}' AND rank = 1").select("item_id", "reason", "policy", "rules").collect()
+    spring = ("6", "Part of our campaign spring, until 30 June 2024.")
+    assert sorted((*row[:3], *row["rules"]) for row in first) == [
+        (*spring, "model", "front"),
+        (*spring, "model", "front"),
+        (*spring, "popular", "front", "no_personalisation"),
+    ]
 
 
 def test_a_night_cut_short_stops_before_anything_of_it_is_published(night, shop, spark, tmp_path):

@@ -106,6 +106,11 @@ def test_of_two_pins_the_first_keeps_the_rank_and_the_item():
     assert (items.tolist(), by.tolist()) == ([[PEAR, APPLE, -1], [APPLE, -1, -1]], [[1, 2, -1], [0, -1, -1]])
 
 
+def test_of_several_rules_that_refuse_the_first_is_named():
+    held = hold(Rule("a", "exclude", "item", WINE), Rule("b", "price_band", high=5.0))
+    assert held.refused_by.tolist() == [[-1, -1, 1, 0]]
+
+
 def test_a_pin_past_the_end_of_the_list_is_none():
     assert hold(Rule("a", "pin", "item", APPLE, value=4.0), length=3).pinned.tolist() == [[-1, -1, -1]]
     assert hold(Rule("a", "pin", "item", APPLE, value=3.0), length=3).pinned.tolist() == [[-1, -1, APPLE]]
