@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.ranking.diversify import Limits
+from jobs.ranking.calibration import Calibration
+from jobs.ranking.diversify import mmr
+from jobs.ranking.places import Limits
 from jobs.ranking.topk import require_finite
 
 
@@ -15,7 +17,7 @@ class Blend:
 
     Args:
         picks: int64 [n, k], positions among the user's candidates, best first; -1 past the end of a short list.
-        scores: float64 [n, k], in [0, 1] plus the bump; the blended value at the moment of the choice.
+        scores: float64 [n, k], in [0, 1] without bumps or calibration; the blended value at the moment of the choice.
         diversity: float64 [n, k], in [0, 2]: 1 - the largest cosine to an item above; 1 for the first.
         weights: per objective, float64 [n]: the weights used for the user; they sum to 1.
     """
@@ -36,11 +38,12 @@ def blend(
     bump: np.ndarray | None = None,
     limits: Sequence[Limits] = (),
     pinned: np.ndarray | None = None,
+    calibration: Calibration | None = None,
 ) -> Blend:
     """Greedy choice of ``length`` items a user by ``sum of weight x scaled value + weight x diversity / 2``.
 
-    The diversity term is the one of maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), moved from
-    [0, 2] to [0, 1] as the other objectives are. Equal scores go to the candidate that stands first.
+    The choice is :func:`jobs.ranking.diversify.mmr`'s, with the diversity moved from [0, 2] to [0, 1] as the other
+    objectives are. Equal scores go to the candidate that stands first.
 
     Args:
         objectives: by name, float64 [n, c], higher is better; masked where the value is not known. An unknown value
@@ -48,76 +51,26 @@ def blend(
             proportion.
         vectors: float32 [n, c, d], of unit length or zero; their inner products are the cosines.
         candidates: bool [n, c], False for padding.
-        weights: one for each objective and one for ``diversity``, of all users or float64 [n]; not negative, and they
-            sum to 1.
+        weights: one for each objective and one for ``diversity``, for everybody or float64 [n]; not negative, and each
+            user's sum to 1.
         length: items of a full list.
-        bump: float64 [n, c], added to the score.
-        limits: of groups. A pinned item counts, from the first rank on, and isn't refused.
-        pinned: int64 [n, length], the candidate that stands at each rank, and nowhere else; -1 for none. Without
-            enough candidates above it, it stands higher.
+        bump: float64 [n, c], added to the blended value, before diversity.
+        limits, pinned, calibration: as of mmr.
 
     Raises:
-        ValueError: if a known value or a vector is not finite, or the weights don't fit.
+        ValueError: if a known value or a vector is not finite, or the weights, the limits or the pins don't fit.
     """
-    _check(objectives, vectors, candidates, weights)
+    given = _per_user(weights, len(candidates))
+    _check(objectives, candidates, given, bump)
     known = {name: candidates & ~np.ma.getmaskarray(values) for name, values in objectives.items()}
-    used = _weights_used(weights, {name: mask.any(axis=1) for name, mask in known.items()}, len(candidates))
+    used = _weights_used(given, {name: mask.any(axis=1) for name, mask in known.items()})
     base = np.where(candidates, 0.0, -np.inf)
     for name, values in objectives.items():
         base += used[name][:, None] * scaled(np.ma.getdata(values), known[name])
-
     if bump is not None:
         base += np.where(candidates, bump, 0.0)
-    return _greedy(base, vectors, used, min(length, candidates.shape[1]), limits, pinned)
-
-
-def _greedy(
-    base: np.ndarray,
-    vectors: np.ndarray,
-    used: dict[str, np.ndarray],
-    width: int,
-    limits: Sequence[Limits],
-    pinned: np.ndarray | None,
-) -> Blend:
-    users = np.arange(len(base))
-    pins = np.full((len(users), width), -1, np.int64) if pinned is None else pinned[:, :width]
-    picks = np.full((len(users), width), -1, np.int64)
-    scores, diversity = np.zeros(picks.shape), np.ones(picks.shape)
-    unlike, free = np.ones(base.shape), np.isfinite(base)
-    taken = [np.zeros(base.shape, np.int64) for _ in limits]
-    for column in pins.T:
-        free[users[column >= 0], column[column >= 0]] = False
-        _count(limits, taken, users[column >= 0], column[column >= 0])
-    for rank in range(width):
-        total = base + used["diversity"][:, None] * unlike / 2
-        open_ = np.where(free & _within(limits, taken), total, -np.inf)
-        best = np.where(pins[:, rank] >= 0, pins[:, rank], open_.argmax(axis=1))
-        found = (pins[:, rank] >= 0) | np.isfinite(open_[users, best])
-        picks[found, rank] = best[found]
-        scores[found, rank] = total[users, best][found]
-        diversity[found, rank] = unlike[users, best][found]
-        chosen = found & (pins[:, rank] < 0)
-        free[users, best] = False
-        _count(limits, taken, users[chosen], best[chosen])
-        # einsum and not BLAS: a row's cosine must not depend on how many rows there are
-        to_best = 1 - np.einsum("ncd,nd->nc", vectors, vectors[users, best]).astype(np.float64)
-        nearer = to_best if rank == 0 else np.minimum(unlike, to_best)
-        unlike = np.where(found[:, None], nearer, unlike).clip(0, 2)
-    return Blend(picks, scores, diversity, used)
-
-
-def _count(limits: Sequence[Limits], taken: list[np.ndarray], users: np.ndarray, picks: np.ndarray) -> None:
-    for limit, each in zip(limits, taken, strict=True):
-        group = limit.groups[users, picks]
-        each[users] += (limit.groups[users] == group[:, None]) & (group >= 0)[:, None]
-
-
-def _within(limits: Sequence[Limits], taken: list[np.ndarray]) -> np.ndarray | bool:
-    inside: np.ndarray | bool = True
-    for limit, each in zip(limits, taken, strict=True):
-        most = np.broadcast_to(limit.most, len(each))[:, None]
-        inside = inside & ((limit.groups < 0) | (each < most))
-    return inside
+    lists = mmr(base, vectors, used["diversity"], length, limits=limits, pinned=pinned, calibration=calibration)
+    return Blend(lists.picks, lists.scores, lists.diversity, used)
 
 
 def scaled(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -134,29 +87,44 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0).astype(np.float32)
 
 
-def _weights_used(
-    weights: Mapping[str, float | np.ndarray], supported: dict[str, np.ndarray], users: int
-) -> dict[str, np.ndarray]:
+def _per_user(weights: Mapping[str, float | np.ndarray], users: int) -> dict[str, np.ndarray]:
+    """Each weight as float64 [n]."""
+    for name, weight in weights.items():
+        if np.shape(weight) not in ((), (users,)):
+            raise ValueError(f"the weight of {name} is {np.shape(weight)}; it must be a number or ({users},)")
+    return {name: np.broadcast_to(np.asarray(weight, np.float64), users) for name, weight in weights.items()}
+
+
+def _weights_used(weights: dict[str, np.ndarray], supported: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The weights per user: 0 for an objective without a value, the rest raised in proportion to sum to 1."""
-    kept = {name: np.where(supported.get(name, True), weight, 0.0) * np.ones(users) for name, weight in weights.items()}
+    kept = {name: np.where(supported.get(name, True), weight, 0.0) for name, weight in weights.items()}
     total = sum(kept.values())
     if not np.all(total > 0):
-        raise ValueError(f"weights {dict(weights)}: no objective with a weight has a value for every user")
+        user = int(np.argmin(total > 0))
+        told = {name: float(weight[user]) for name, weight in weights.items()}
+        raise ValueError(f"weights {told} of user {user}: no objective with a weight has a value")
     return {name: weight / total for name, weight in kept.items()}
 
 
 def _check(
     objectives: Mapping[str, np.ma.MaskedArray],
-    vectors: np.ndarray,
     candidates: np.ndarray,
-    weights: Mapping[str, float | np.ndarray],
+    weights: dict[str, np.ndarray],
+    bump: np.ndarray | None,
 ) -> None:
     if set(weights) != {*objectives, "diversity"}:
         raise ValueError(f"weights are for {sorted(weights)}; they must be for {sorted({*objectives, 'diversity'})}")
-    if np.min(list(map(np.min, weights.values()))) < 0 or np.max(np.abs(sum(weights.values()) - 1)) > 1e-9:
-        raise ValueError(f"weights {dict(weights)} must not be negative and must sum to 1")
-    require_finite("vectors", vectors)
+    lowest, total = np.minimum.reduce(list(weights.values())), sum(weights.values())
+    wrong = ~((lowest >= 0) & (np.abs(total - 1) <= 1e-9))
+    if wrong.any():
+        user = int(np.argmax(wrong))
+        told = {name: float(weight[user]) for name, weight in weights.items()}
+        raise ValueError(f"weights {told} of user {user} must not be negative and must sum to 1")
     for name, values in objectives.items():
         if values.shape != candidates.shape:
             raise ValueError(f"{name} is {values.shape}, but candidates are {candidates.shape}")
         require_finite(name, np.where(np.ma.getmaskarray(values) | ~candidates, 0.0, np.ma.getdata(values)))
+    if bump is not None:
+        if bump.shape != candidates.shape:
+            raise ValueError(f"bump is {bump.shape}, but candidates are {candidates.shape}")
+        require_finite("bump", np.where(candidates, bump, 0.0))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jobs.ranking.diversify import Limits
+from jobs.ranking.places import Limits
 
 REFUSING = ("exclude", "age_restricted", "price_band", "in_stock")
 CAPS = ("cap_brand", "cap_category")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jobs.ranking.blend import blend, scaled, unit
-from jobs.ranking.diversify import Limits
+from jobs.ranking.calibration import Calibration
+from jobs.ranking.places import Limits
 
 WEIGHTS = {"relevance": 0.5, "expected_revenue": 0.25, "diversity": 0.25}
 
@@ -118,6 +119,40 @@ def test_the_other_users_of_a_batch_change_nothing(case):
         np.testing.assert_array_equal(alone.diversity[0], together.diversity[user])
 
 
+def test_weights_of_each_user_make_the_list_that_they_make_alone():
+    relevance, revenue = masked([0.6, 0.5, 0.2], [0.6, 0.5, 0.2]), masked([2.0, 1.0, 4.0], [2.0, 1.0, 4.0])
+    vectors = np.array([[[1, 0], [1, 0], [0, 1]]] * 2, np.float32)
+    own = {"relevance": np.array([0.5, 0.0]), "expected_revenue": np.array([0.25, 1.0]), "diversity": [0.25, 0.0]}
+    lists = choose(relevance, revenue, vectors, own)
+    assert lists.picks.tolist() == [[0, 1, 2], [2, 0, 1]]
+    np.testing.assert_allclose(lists.scores[1], [1, 1 / 3, 0])
+    assert {name: weight.tolist() for name, weight in lists.weights.items()} == {
+        "relevance": [0.5, 0], "expected_revenue": [0.25, 1], "diversity": [0.25, 0],
+    }  # fmt: skip
+    wrong = own | {"relevance": np.array([0.5, 0.1])}
+    with pytest.raises(ValueError, match=r"weights {'relevance': 0.1, .*} of user 1 must not be negative and must sum"):
+        choose(relevance, revenue, vectors, wrong)
+    with pytest.raises(ValueError, match=r"the weight of relevance is \(3,\)"):
+        choose(relevance, revenue, vectors, own | {"relevance": np.ones(3)})
+
+
+def test_a_bump_limits_and_pins_change_the_choice():
+    relevance, revenue, vectors = masked([1.0, 0.5, 0.0]), masked([1.0] * 3), np.zeros((1, 3, 2), np.float32)
+    objectives, candidates = {"relevance": relevance, "expected_revenue": revenue}, np.ones((1, 3), bool)
+
+    def picks(**more):
+        return blend(objectives, vectors, candidates, WEIGHTS, 3, **more).picks.tolist()
+
+    assert picks() == [[0, 1, 2]]
+    assert picks(bump=np.array([[0, 0, 1.0]])) == [[2, 0, 1]]
+    assert picks(limits=[Limits(np.array([[4, 4, -1]]), 1)]) == [[0, 2, -1]]
+    assert picks(pinned=np.array([[1, -1, -1]])) == [[1, 0, 2]]
+    shares = Calibration(np.array([[0, 0, 1]]), np.array([[0.5, 0.5]]), np.array([9.0]))
+    assert picks(calibration=shares) == [[0, 2, 1]]
+    with pytest.raises(ValueError, match=r"bump\[0, 1\] is nan"):
+        picks(bump=np.array([[0, np.nan, 1.0]]))
+
+
 def test_unit_vectors_keep_their_direction_and_zero_stays_zero():
     assert unit(np.array([[3, 4], [0, 0], [-2, 0]], np.float32)).tolist() == [
         [np.float32(0.6), np.float32(0.8)], [0, 0], [-1, 0],
@@ -156,12 +191,3 @@ def test_a_limit_counts_pinned_items_and_does_not_refuse_them():
     pinned = np.array([[3, 1, -1]])
     lists = blend({"relevance": given}, vectors, np.ones((1, 4), bool), flat, 3, limits=limits, pinned=pinned)
     assert lists.picks.tolist() == [[3, 1, 2]]
-
-
-def test_each_user_may_have_weights_of_their_own():
-    relevance, revenue = masked([1.0, 0.0], [1.0, 0.0]), masked([0.0, 1.0], [0.0, 1.0])
-    mixed = {"relevance": np.array([1.0, 0.25]), "expected_revenue": np.array([0.0, 0.75]), "diversity": np.zeros(2)}
-    lists = choose(relevance, revenue, np.zeros((2, 2, 2), np.float32), mixed)
-    assert lists.picks.tolist() == [[0, 1], [1, 0]]
-    with pytest.raises(ValueError, match="must not be negative and must sum to 1"):
-        choose(relevance, revenue, np.zeros((2, 2, 2), np.float32), mixed | {"diversity": np.array([0.0, 0.5])})
