@@ -1,0 +1,1 @@
+"""Lists of several objectives: how fast they are made, and how good they are."""
