@@ -10,16 +10,16 @@ import numpy as np
 from jobs.ranking.topk import require_finite
 
 STEP = 2.0**-26
+SHIFT = 1.5 * 2**52 * STEP  # float64 of this size are multiples of STEP: to add and subtract it rounds
 LENGTH_ERR = 1e-3  # of a squared length from 1: float32 rounds to a thousandth of that
 
 
 def on_grid(values: np.ndarray) -> np.ndarray:
-    """float64 of the same shape, each value rounded to a multiple of 2^-26."""
-    scaled = values.astype(np.float64)
-    scaled /= STEP
-    np.rint(scaled, out=scaled)
-    scaled *= STEP
-    return scaled
+    """float64 of the same shape, each value, of less than 2^24, rounded to a multiple of 2^-26; halves to even ones."""
+    rounded = values.astype(np.float64)
+    rounded += SHIFT
+    rounded -= SHIFT
+    return rounded
 
 
 def squared_lengths(vectors: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def unlike_above(vectors: np.ndarray) -> np.ndarray:
     """float64 [n, k]: 1 - the largest cosine to those further up, in [0, 2]; 1 for the first of float32 [n, k, d]."""
     exact = on_grid(vectors)
     cosines = exact @ exact.swapaxes(1, 2)
-    above = np.tri(vectors.shape[1], k=-1, dtype=bool)
-    largest = np.where(above, cosines, -np.inf).max(axis=2, initial=-np.inf)
+    cosines[:, ~np.tri(vectors.shape[1], k=-1, dtype=bool)] = -np.inf
+    largest = cosines.max(axis=2, initial=-np.inf)
     largest[:, :1] = 0
     return (1 - largest).clip(0, 2)

@@ -137,7 +137,7 @@ class _Block:
             if now is not None:
                 np.subtract(total, now, out=total, casting="same_kind")
             best, found = places.at(rank, *self._best(total, picks[:rank], now))
-            if not found.any():
+            if not np.count_nonzero(found):
                 if places.pinned is None:
                     break
                 continue

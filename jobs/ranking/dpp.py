@@ -15,6 +15,7 @@ from jobs.ranking.diversify import Picked, blocks, check_scores, diversity_of
 from jobs.ranking.places import Limits, Places, check_places, without_gaps
 
 FLOOR = 1e-6  # of a conditional variance, from 1: below it lies what float32 rounds
+SHORT = 0.1  # of a length of 1: what is left of a vector that is to be taken apart twice
 
 
 def dpp(
@@ -79,7 +80,8 @@ class _Block:
         """Picks int64 [n, ranks] and their scores float64 [n, ranks]."""
         variance, varied = np.ones(self.worth.shape), (self.theta < 1).any()
         picks, scores = np.full((ranks, len(self.worth)), -1, np.int64), np.zeros((ranks, len(self.worth)))
-        basis = np.zeros((len(self.worth), ranks, self.vectors.shape[2]))
+        # orthonormal, and what each candidate's vector has along each of it
+        basis, shadows = np.zeros((len(variance), ranks, self.vectors.shape[2])), np.zeros((ranks, *variance.shape))
         for rank in range(ranks):
             told = (1 - self.theta) * np.log(np.maximum(variance, FLOOR))
             total = places.level + told
@@ -94,20 +96,32 @@ class _Block:
             places.take(rank, best, found)
             if varied and rank + 1 < ranks:
                 new = found & (variance[self._users, best] > FLOOR)
-                basis[:, rank] = self._direction(best, basis[:, :rank]) * new[:, None]
-                variance -= np.matvec(self.vectors, basis[:, rank]) ** 2
+                inside = shadows[:rank, self._users, best].T
+                basis[:, rank] = self._direction(best, basis[:, :rank], inside) * new[:, None]
+                np.matvec(self.vectors, basis[:, rank], out=shadows[rank])
+                variance -= shadows[rank] * shadows[rank]
         return picks.T, scores.T
 
-    def _direction(self, best: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    def _direction(self, best: np.ndarray, basis: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """float64 [n, d], what the best one's vector has outside of the basis [n, k, d], of length 1; or zero.
 
-        Done twice, because the first time leaves of a short rest what rounding left in it. All factors lie on the grid
-        of :mod:`jobs.ranking.cosines`, so that the other users of a batch don't matter.
+        Where little is left, much of it is rounding, so it is taken once more: then twice is enough (Giraud et al.,
+        Numerische Mathematik 2005). All factors lie on the grid of :mod:`jobs.ranking.cosines`, so that the other users
+        of a batch don't matter.
+
+        Args:
+            inside: float64 [n, k], the vector's products with the basis.
         """
-        rest = self.vectors[self._users, best]
-        for _ in range(2):
-            inside = on_grid(np.matvec(basis, rest))
-            rest = rest - np.vecmat(inside, basis)
-            length = np.sqrt(np.add.accumulate(rest * rest, axis=1)[:, -1:])
-            rest = on_grid(np.divide(rest, length, out=np.zeros(rest.shape), where=length > 0))
+        rest, length = _outside(self.vectors[self._users, best], basis, inside)
+        again = np.flatnonzero(length < SHORT)
+        if len(again):
+            rest[again] = _outside(rest[again], basis[again], np.matvec(basis[again], rest[again]))[0]
         return rest
+
+
+def _outside(vectors: np.ndarray, basis: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rest of vectors [n, d] without what is inside of the basis, of length 1, and its length [n] before."""
+    rest = vectors - np.vecmat(on_grid(inside), basis)
+    length = np.sqrt(np.add.accumulate(rest * rest, axis=1)[:, -1])
+    each = length[:, None]
+    return on_grid(np.divide(rest, each, out=np.zeros(rest.shape), where=each > 0)), length
