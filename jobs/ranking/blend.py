@@ -1,4 +1,4 @@
-"""One list from several objectives: a weighted sum of per-user scaled values, chosen greedily for diversity."""
+"""One list from several objectives: a weighted sum of scaled values, chosen greedily for diversity."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from jobs.ranking.calibration import Calibration
 from jobs.ranking.diversify import mmr
 from jobs.ranking.places import Limits
 from jobs.ranking.topk import require_finite
+from jobs.ranking.values import Scale
 
 
 @dataclass(frozen=True)
@@ -17,15 +18,17 @@ class Blend:
 
     Args:
         picks: int64 [n, k], positions among the user's candidates, best first; -1 past the end of a short list.
-        scores: float64 [n, k], in [0, 1] without bumps or calibration; the blended value at the moment of the choice.
+        scores: float64 [n, k], the blended value at the moment of the choice; about 1 for the best items.
         diversity: float64 [n, k], in [0, 2]: 1 - the largest cosine to an item above; 1 for the first.
         weights: per objective, float64 [n]: the weights used for the user; they sum to 1.
+        base: float64 [n, c], the blended value of each candidate before diversity; -inf for padding.
     """
 
     picks: np.ndarray
     scores: np.ndarray
     diversity: np.ndarray
     weights: dict[str, np.ndarray]
+    base: np.ndarray
 
 
 def blend(
@@ -35,6 +38,7 @@ def blend(
     weights: Mapping[str, float | np.ndarray],
     length: int,
     *,
+    scales: Mapping[str, Scale],
     bump: np.ndarray | None = None,
     limits: Sequence[Limits] = (),
     pinned: np.ndarray | None = None,
@@ -46,14 +50,15 @@ def blend(
     objectives are. Equal scores go to the candidate that stands first.
 
     Args:
-        objectives: by name, float64 [n, c], higher is better; masked where the value is not known. An unknown value
-            counts as the user's lowest. Where a user has none at all, the objective's weight goes to the others in
+        objectives: by name, float64 [n, c], not negative, higher is better; masked where the value is not known. An
+            unknown value counts as 0. Where a user has none at all, the objective's weight goes to the others in
             proportion.
         vectors: float32 [n, c, d], of unit length or zero; their inner products are the cosines.
         candidates: bool [n, c], False for padding.
         weights: one for each objective and one for ``diversity``, for everybody or float64 [n]; not negative, and each
             user's sum to 1.
         length: items of a full list.
+        scales: by objective, the same for all users: so one user's list gives up for another's gain what it can best.
         bump: float64 [n, c], added to the blended value, before diversity.
         limits, pinned, calibration: as of mmr.
 
@@ -61,24 +66,16 @@ def blend(
         ValueError: if a known value or a vector is not finite, or the weights, the limits or the pins don't fit.
     """
     given = _per_user(weights, len(candidates))
-    _check(objectives, candidates, given, bump)
+    _check(objectives, candidates, given, scales, bump)
     known = {name: candidates & ~np.ma.getmaskarray(values) for name, values in objectives.items()}
     used = _weights_used(given, {name: mask.any(axis=1) for name, mask in known.items()})
     base = np.where(candidates, 0.0, -np.inf)
     for name, values in objectives.items():
-        base += used[name][:, None] * scaled(np.ma.getdata(values), known[name])
+        base += used[name][:, None] * scales[name].scaled(np.ma.array(np.ma.getdata(values), mask=~known[name]))
     if bump is not None:
         base += np.where(candidates, bump, 0.0)
     lists = mmr(base, vectors, used["diversity"], length, limits=limits, pinned=pinned, calibration=calibration)
-    return Blend(lists.picks, lists.scores, lists.diversity, used)
-
-
-def scaled(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Each row's known values from its lowest to its highest as 0 to 1; unknown ones, and rows without range, are 0."""
-    low = np.where(known, values, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    high = np.where(known, values, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    ranges = np.broadcast_to(high > low, known.shape) & known
-    return np.divide(values - low, high - low, out=np.zeros(known.shape), where=ranges)
+    return Blend(lists.picks, lists.scores, lists.diversity, used, base)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -110,10 +107,13 @@ def _check(
     objectives: Mapping[str, np.ma.MaskedArray],
     candidates: np.ndarray,
     weights: dict[str, np.ndarray],
+    scales: Mapping[str, Scale],
     bump: np.ndarray | None,
 ) -> None:
     if set(weights) != {*objectives, "diversity"}:
         raise ValueError(f"weights are for {sorted(weights)}; they must be for {sorted({*objectives, 'diversity'})}")
+    if absent := objectives.keys() - scales.keys():
+        raise ValueError(f"no scale for {', '.join(sorted(absent))}; there are: {', '.join(scales)}")
     lowest, total = np.minimum.reduce(list(weights.values())), sum(weights.values())
     wrong = ~((lowest >= 0) & (np.abs(total - 1) <= 1e-9))
     if wrong.any():

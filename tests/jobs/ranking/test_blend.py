@@ -6,11 +6,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jobs.ranking.blend import blend, scaled, unit
+from jobs.ranking.blend import blend, unit
 from jobs.ranking.calibration import Calibration
 from jobs.ranking.places import Limits
+from jobs.ranking.values import Scale
 
 WEIGHTS = {"relevance": 0.5, "expected_revenue": 0.25, "diversity": 0.25}
+SCALES = {"relevance": Scale(0.5, np.inf), "expected_revenue": Scale(4.0, np.inf)}
+PLAIN = {"relevance": Scale(1.0, np.inf)}
 
 
 def masked(*rows):
@@ -18,9 +21,10 @@ def masked(*rows):
     return np.ma.masked_invalid(np.array(rows, dtype=np.float64))
 
 
-def choose(relevance, revenue, vectors, weights=WEIGHTS, length=3, candidates=None):
+def choose(relevance, revenue, vectors, weights=WEIGHTS, length=3, candidates=None, scales=SCALES):
     given = np.ones(relevance.shape, bool) if candidates is None else candidates
-    return blend({"relevance": relevance, "expected_revenue": revenue}, vectors, given, weights, length)
+    objectives = {"relevance": relevance, "expected_revenue": revenue}
+    return blend(objectives, vectors, given, weights, length, scales=scales)
 
 
 @st.composite
@@ -35,7 +39,7 @@ def cases(draw):
 
 
 def test_three_candidates_by_hand():
-    relevance, revenue = masked([0.6, 0.5, 0.2]), masked([2.0, 1.0, 4.0])
+    relevance, revenue = masked([0.5, 0.375, 0.0]), masked([4 / 3, 0.0, 4.0])
     vectors = np.array([[[1, 0], [1, 0], [0, 1]]], np.float32)
     lists = choose(relevance, revenue, vectors)
     # scaled relevance 1, 0.75, 0; scaled revenue 1/3, 0, 1; the first pick adds diversity 1 to each
@@ -58,7 +62,7 @@ def test_diversity_is_1_minus_the_largest_cosine_to_those_above():
 def test_an_unknown_revenue_counts_as_the_lowest():
     vectors = np.zeros((1, 3, 2), np.float32)
     only_revenue = {"relevance": 0.0, "expected_revenue": 1.0, "diversity": 0.0}
-    lists = choose(masked([1.0, 1.0, 1.0]), masked([None, 5.0, 3.0]), vectors, only_revenue)
+    lists = choose(masked([1.0, 1.0, 1.0]), masked([None, 4.0, 0.0]), vectors, only_revenue)
     assert lists.picks.tolist() == [[1, 0, 2]]
     assert lists.scores.tolist() == [[1, 0, 0]]
 
@@ -86,14 +90,15 @@ def test_every_candidate_is_picked_once_and_diversity_and_score_stay_in_range(ca
     assert (np.sort(lists.picks, axis=1) == np.arange(case[0].shape[1])).all()
     assert ((lists.diversity >= 0) & (lists.diversity <= 2)).all()
     assert (lists.diversity[:, 0] == 1).all()
-    assert ((lists.scores >= 0) & (lists.scores <= 1 + 1e-12)).all()
+    assert ((lists.scores >= 0) & (lists.scores <= 2)).all()  # twice the best item of an average list
     np.testing.assert_allclose(sum(lists.weights.values()), 1)
 
 
 @given(cases(), st.sampled_from([0.25, 2.0, 1024.0]))
 def test_the_unit_of_an_objective_changes_nothing(case, factor):
     relevance, revenue, vectors = case
-    cents = choose(relevance, revenue * factor, vectors)
+    units = SCALES | {"expected_revenue": Scale(SCALES["expected_revenue"].unit * factor, np.inf)}
+    cents = choose(relevance, revenue * factor, vectors, scales=units)
     np.testing.assert_array_equal(cents.picks, choose(relevance, revenue, vectors).picks)
 
 
@@ -105,7 +110,7 @@ def test_more_weight_on_revenue_never_lowers_the_revenue_of_the_first_pick(case,
     for weight in (less, more):
         weights = {"relevance": 0.8 * (1 - weight), "expected_revenue": weight, "diversity": 0.2 * (1 - weight)}
         first = choose(relevance, revenue, vectors, weights).picks[:, 0]
-        earned.append(scaled(revenue.data, ~revenue.mask)[np.arange(len(first)), first])
+        earned.append(revenue.filled(0.0)[np.arange(len(first)), first])
     assert (earned[1] >= earned[0] - 1e-9).all()
 
 
@@ -120,7 +125,7 @@ def test_the_other_users_of_a_batch_change_nothing(case):
 
 
 def test_weights_of_each_user_make_the_list_that_they_make_alone():
-    relevance, revenue = masked([0.6, 0.5, 0.2], [0.6, 0.5, 0.2]), masked([2.0, 1.0, 4.0], [2.0, 1.0, 4.0])
+    relevance, revenue = masked([0.5, 0.375, 0], [0.5, 0.375, 0]), masked([4 / 3, 0, 4], [4 / 3, 0, 4])
     vectors = np.array([[[1, 0], [1, 0], [0, 1]]] * 2, np.float32)
     own = {"relevance": np.array([0.5, 0.0]), "expected_revenue": np.array([0.25, 1.0]), "diversity": [0.25, 0.0]}
     lists = choose(relevance, revenue, vectors, own)
@@ -137,11 +142,11 @@ def test_weights_of_each_user_make_the_list_that_they_make_alone():
 
 
 def test_a_bump_limits_and_pins_change_the_choice():
-    relevance, revenue, vectors = masked([1.0, 0.5, 0.0]), masked([1.0] * 3), np.zeros((1, 3, 2), np.float32)
+    relevance, revenue, vectors = masked([0.5, 0.25, 0.0]), masked([1.0] * 3), np.zeros((1, 3, 2), np.float32)
     objectives, candidates = {"relevance": relevance, "expected_revenue": revenue}, np.ones((1, 3), bool)
 
     def picks(**more):
-        return blend(objectives, vectors, candidates, WEIGHTS, 3, **more).picks.tolist()
+        return blend(objectives, vectors, candidates, WEIGHTS, 3, scales=SCALES, **more).picks.tolist()
 
     assert picks() == [[0, 1, 2]]
     assert picks(bump=np.array([[0, 0, 1.0]])) == [[2, 0, 1]]
@@ -167,6 +172,8 @@ def test_malformed_input_is_named():
         choose(fine, fine, np.full((1, 2, 2), np.nan))
     with pytest.raises(ValueError, match="must not be negative and must sum to 1"):
         choose(fine, fine, vectors, WEIGHTS | {"relevance": 0.6})
+    with pytest.raises(ValueError, match="no scale for expected_revenue; there are: relevance"):
+        choose(fine, fine, vectors, scales=PLAIN)
     with pytest.raises(ValueError, match=r"weights are for \['relevance'\]"):
         choose(fine, fine, vectors, {"relevance": 1.0})
     with pytest.raises(ValueError, match="no objective with a weight has a value"):
@@ -177,7 +184,7 @@ def test_a_bump_moves_and_a_pin_stands_where_it_must():
     given, vectors = masked([1.0, 0.5, 0.0]), np.zeros((1, 3, 2), np.float32)
     flat = {"relevance": 1.0, "diversity": 0.0}
     both = {"bump": np.array([[-0.75, 0.0, 0.0]]), "pinned": np.array([[2, -1, -1]])}
-    lists = blend({"relevance": given}, vectors, np.ones((1, 3), bool), flat, 3, **both)
+    lists = blend({"relevance": given}, vectors, np.ones((1, 3), bool), flat, 3, scales=PLAIN, **both)
     assert lists.picks.tolist() == [[2, 1, 0]]
     assert lists.scores.tolist() == [[0, 0.5, 0.25]]
 
@@ -186,8 +193,10 @@ def test_a_limit_counts_pinned_items_and_does_not_refuse_them():
     given, vectors = masked([1.0, 0.75, 0.5, 0.0]), np.zeros((1, 4, 2), np.float32)
     flat = {"relevance": 1.0, "diversity": 0.0}
     limits = [Limits(np.array([[0, 0, -1, 0]]), 1)]
-    lists = blend({"relevance": given}, vectors, np.ones((1, 4), bool), flat, 3, limits=limits)
+    lists = blend({"relevance": given}, vectors, np.ones((1, 4), bool), flat, 3, scales=PLAIN, limits=limits)
     assert lists.picks.tolist() == [[0, 2, -1]]
     pinned = np.array([[3, 1, -1]])
-    lists = blend({"relevance": given}, vectors, np.ones((1, 4), bool), flat, 3, limits=limits, pinned=pinned)
+    lists = blend(
+        {"relevance": given}, vectors, np.ones((1, 4), bool), flat, 3, scales=PLAIN, limits=limits, pinned=pinned
+    )
     assert lists.picks.tolist() == [[3, 1, 2]]

@@ -1,0 +1,167 @@
+"""Three ways to find the policies of a front, behind one interface; the genetic one is in :mod:`jobs.lists.genetic`.
+
+A policy is a row of weights, one an objective and one for diversity, which sum to 1.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from jobs.ranking.lagrange import constrained
+from jobs.ranking.pareto import nondominated, normalised
+from jobs.ranking.trial import Trial
+
+DIVERSITY = "diversity"
+SHOPPER = ("relevance", "satisfaction")  # objectives that all say what the shopper wants
+MIXES = np.linspace(0, 1, 5)  # of these two
+LOSSES = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of what the shopper wants, given up for the others
+STRENGTHS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0)  # of diversity, beside all other weights as 1
+BETWEEN = 16  # policies tried at once between those that were
+WIDTH = 0.02  # what two neighbours that agree in a measure are taken to differ in it, of its range
+DUAL_USERS = 500  # whose lists decide the multipliers
+
+
+class Problem(NamedTuple):
+    """What a search may ask.
+
+    Args:
+        trial: the users and candidates.
+        names: of the weights: the trial's objectives, then diversity.
+        evaluate: weights float64 [p, o] to values float64 [p, m], higher is better; the first measure is the shopper's.
+    """
+
+    trial: Trial
+    names: tuple[str, ...]
+    evaluate: Callable[[np.ndarray], np.ndarray]
+
+
+class Found(NamedTuple):
+    """Policies float64 [p, o], and their values float64 [p, m]."""
+
+    weights: np.ndarray
+    values: np.ndarray
+
+
+def grid(problem: Problem, evaluations: int) -> Found:
+    """Weighted sums in even steps (Das and Dennis 1998): the finest lattice that the number allows."""
+    steps = 1
+    while _lattice_size(len(problem.names), steps + 1) <= evaluations:
+        steps += 1
+    weights = np.array(list(_lattice(len(problem.names), steps)), np.float64) / steps
+    return Found(weights, problem.evaluate(weights))
+
+
+def dual(problem: Problem, evaluations: int) -> Found:
+    """Policies that give the most of the other objectives for what the shopper gives up, by Lagrange multipliers.
+
+    First the mix of the shopper's objectives whose lists do best. Then, for each choice of other objectives and each
+    of :data:`LOSSES`, :func:`jobs.ranking.lagrange.constrained` says what a unit of the shopper's is worth there; that
+    is the policy. Each of these with each of :data:`STRENGTHS` of diversity; of both every second, third and so on
+    where that would be too many evaluations. What is left of them goes to the middle between neighbours on the front
+    that lie far apart, as in adaptive weighted sums (Kim and de Weck 2005).
+    """
+    names = problem.names
+    mixes = _mixes(names)
+    values = problem.evaluate(mixes)
+    shopper = mixes[int(values[:, 0].argmax())]
+    others = [place for place, name in enumerate(names) if name not in (*SHOPPER, DIVERSITY)]
+    choices = [np.array(each) for size in range(1, len(others) + 1) for each in combinations(others, size)]
+    every = 1
+    while every < len(STRENGTHS) and _rays(choices, every) * len(STRENGTHS[::every]) > evaluations - len(mixes):
+        every += 1
+    rays = [np.zeros(len(names))]
+    for together in choices:
+        rays += _multiplied(problem.trial, names, shopper, together, LOSSES[::every])
+    plain = np.array([_normal(shopper + ray) for ray in rays])
+    diverse = np.eye(len(names))[names.index(DIVERSITY)]
+    tried = np.unique(np.concatenate([(plain + each * diverse) / (1 + each) for each in STRENGTHS[::every]]), axis=0)
+    found = Found(np.concatenate([mixes, tried]), np.concatenate([values, problem.evaluate(tried)]))
+    while (left := evaluations - len(found.weights)) > 0:
+        between = _between(found, min(left, BETWEEN))
+        if not len(between):
+            break
+        met = problem.evaluate(between)
+        found = Found(np.concatenate([found.weights, between]), np.concatenate([found.values, met]))
+    return found
+
+
+def _between(found: Found, count: int) -> np.ndarray:
+    """float64 [p, o]: the middles of the pairs on the front that leave most between them, up to so many.
+
+    Two points are neighbours if no third one is nearer to both (relative neighbourhood: Toussaint 1980).
+    """
+    front = np.flatnonzero(nondominated(found.values))
+    at = normalised(found.values[front], found.values.min(axis=0), found.values.max(axis=0))
+    apart = np.abs(at[:, None, :] - at)
+    far = apart.sum(axis=2)
+    nearer = np.maximum(far[:, None, :], far[None, :, :]).min(axis=2, where=_others(len(front)), initial=np.inf)
+    first, second = np.nonzero(np.triu(far <= nearer, 1))
+    room = np.prod(apart[first, second] + WIDTH, axis=1)
+    middles = (found.weights[front[first]] + found.weights[front[second]]) / 2
+    new = np.abs(middles[:, None, :] - found.weights).sum(axis=2).min(axis=1, initial=np.inf) > 1e-6
+    best = np.argsort(-room[new], kind="stable")[:count]
+    return middles[new][best]
+
+
+def _others(count: int) -> np.ndarray:
+    """bool [i, j, k]: whether k is neither i nor j."""
+    same = np.eye(count, dtype=bool)
+    return ~(same[:, None, :] | same[None, :, :])
+
+
+def _rays(choices: Sequence[np.ndarray], every: int) -> int:
+    return 1 + len(choices) * len(LOSSES[::every])
+
+
+def _mixes(names: Sequence[str]) -> np.ndarray:
+    """float64 [p, o]: between the shopper's objectives, of those that there are."""
+    own = [place for place, name in enumerate(names) if name in SHOPPER]
+    if not own:
+        raise ValueError(f"weights are for {', '.join(names)}: none says what the shopper wants")
+    rows = np.zeros((len(MIXES) if len(own) > 1 else 1, len(names)))
+    rows[:, own[0]] = 1 - (MIXES if len(own) > 1 else 0)
+    if len(own) > 1:
+        rows[:, own[1]] = MIXES
+    return rows
+
+
+def _multiplied(
+    trial: Trial, names: Sequence[str], shopper: np.ndarray, others: np.ndarray, losses: Sequence[float]
+) -> list[np.ndarray]:
+    """What to add to the shopper's weights for these others, once for each of the losses that leaves them any gain."""
+    few = slice(None, None, max(len(trial) // DUAL_USERS, 1))
+    off = trial.positions[few] < 0
+
+    def mixed(weights: np.ndarray, places: Sequence[int]) -> np.ndarray:
+        return sum(weights[place] * trial.values[names[place]][few] for place in places)
+
+    wanted = mixed(shopper, [names.index(name) for name in names if name in SHOPPER])
+    ray = np.zeros(len(names))
+    ray[others] = 1 / len(others)
+    gain = np.where(off, -np.inf, mixed(ray, others))
+    best = -np.sort(-np.where(off, 0.0, wanted), axis=1)[:, : trial.length].sum()
+    value = np.where(off, 0.0, wanted)
+    found = [constrained(gain, value, trial.length, (1 - loss) * best).multiplier for loss in losses]
+    return [ray / multiplier for multiplier in found if multiplier > 0]
+
+
+def _normal(weights: np.ndarray) -> np.ndarray:
+    return weights / weights.sum()
+
+
+def _lattice_size(parts: int, steps: int) -> int:
+    size = 1
+    for each in range(1, parts):
+        size = size * (steps + each) // each
+    return size
+
+
+def _lattice(parts: int, steps: int) -> Iterator[tuple[int, ...]]:
+    if parts == 1:
+        yield (steps,)
+        return
+    for first in range(steps + 1):
+        for rest in _lattice(parts - 1, steps - first):
+            yield (first, *rest)

@@ -1,0 +1,99 @@
+"""The objectives of candidates as numbers, and the scales that let them be added up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from jobs.ranking.topk import require_finite
+
+LARGE = 0.5  # share of all sales that the largest suppliers make together; all others are small
+CAP = 0.99  # quantile of an objective above which more counts for nothing
+
+
+def novelty(shoppers: np.ndarray, everybody: int) -> np.ndarray:
+    """float64 [m], 0 to 1: the surprise of an item, as its self-information over that of an item without a shopper.
+
+    -log2((shoppers + 1) / (everybody + 1)) / log2(everybody + 1); Zhou et al. (PNAS 2010), with one shopper more so
+    that an item that nobody took is as surprising as can be, and not infinitely so.
+
+    Args:
+        shoppers: int64 [m], who took the item of late.
+        everybody: who took anything.
+    """
+    most = np.log2(everybody + 1)
+    return (most - np.log2(shoppers + 1.0)) / most if everybody else np.ones(len(shoppers))
+
+
+def small_suppliers(suppliers: np.ndarray, sales: np.ndarray) -> np.ndarray:
+    """float64 [m]: 1 for an item of a small supplier, 0 of a large one, NaN where the supplier is not known.
+
+    Large are the fewest suppliers who make :data:`LARGE` of all sales together; of equal ones the first number.
+
+    Args:
+        suppliers: int64 [m], a number for each supplier, -1 where unknown.
+        sales: float64 [m] of each item, not negative.
+    """
+    known = suppliers >= 0
+    if not known.any():
+        return np.full(len(suppliers), np.nan)
+    totals = np.bincount(suppliers[known], sales[known])
+    order = np.argsort(-totals, kind="stable")
+    above = np.concatenate([[0.0], totals[order].cumsum()[:-1]])
+    small = np.ones(len(totals), bool)
+    small[order] = above >= LARGE * totals.sum()
+    return np.where(known, small[suppliers], np.nan)
+
+
+def satisfaction(
+    p_click: np.ma.MaskedArray, p_purchase: np.ma.MaskedArray, shares: Mapping[str, float]
+) -> np.ma.MaskedArray:
+    """What the shopper gets of being shown an item: ``shares`` of p_click and p_purchase, over those that are known."""
+    total, weight = np.zeros(p_click.shape), np.zeros(p_click.shape)
+    for name, values in (("p_click", p_click), ("p_purchase", p_purchase)):
+        known = ~np.ma.getmaskarray(values)
+        total += np.where(known, shares[name] * np.ma.getdata(values), 0.0)
+        weight += np.where(known, shares[name], 0.0)
+    told = weight > 0
+    return np.ma.array(np.divide(total, weight, out=np.zeros(total.shape), where=told), mask=~told)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How an objective enters the blended score: value up to ``cap``, over ``unit``."""
+
+    unit: float
+    cap: float
+
+    @classmethod
+    def of(cls, values: np.ma.MaskedArray, length: int, *, heavy: bool = False) -> "Scale":
+        """So that the best list by this objective alone has 1 an item, on the average over the users.
+
+        One scale for all users, and none of their own: a share of money that a few can bring is then taken from those
+        who can bring it, for the least that the others must give up (:mod:`jobs.ranking.lagrange`).
+
+        Args:
+            values: float64 [n, c], not negative; masked where unknown.
+            length: places of a list.
+            heavy: whether the values have a heavy tail, which a model guesses badly: then there is a cap.
+        """
+        known = ~np.ma.getmaskarray(values)
+        if not known.any():
+            return cls(1.0, np.inf)
+        cap = float(np.quantile(np.ma.getdata(values)[known], CAP)) if heavy else np.inf
+        cap = cap if cap > 0 else np.inf
+        full = np.where(known, np.minimum(np.ma.getdata(values), cap), 0.0)
+        width = min(length, full.shape[1])
+        best = np.partition(full, full.shape[1] - width, axis=1)[:, full.shape[1] - width :]
+        unit = float(best.mean())
+        return cls(unit if unit > 0 else 1.0, cap)
+
+    def scaled(self, values: np.ma.MaskedArray) -> np.ndarray:
+        """float64 of the same shape; an unknown value is 0, the least there is.
+
+        Raises:
+            ValueError: if a known value is not a finite number.
+        """
+        plain = np.where(np.ma.getmaskarray(values), 0.0, np.ma.getdata(values))
+        require_finite("values", plain)
+        return np.minimum(plain, self.cap) / self.unit

@@ -1,0 +1,51 @@
+"""Objectives as numbers, by hand."""
+
+import numpy as np
+import pytest
+
+from jobs.ranking.values import Scale, novelty, satisfaction, small_suppliers
+
+
+def masked(*rows):
+    return np.ma.masked_invalid(np.array(rows, dtype=np.float64))
+
+
+def test_novelty_from_what_everybody_takes_to_what_nobody_does():
+    # of 7 shoppers: log2(8 / 8), log2(8 / 4), log2(8 / 1), over log2(8)
+    assert novelty(np.array([7, 3, 0]), 7) == pytest.approx([0, 1 / 3, 1])
+    assert novelty(np.array([0]), 0).tolist() == [1]
+
+
+def test_the_fewest_suppliers_with_half_of_all_sales_are_large():
+    suppliers, sales = np.array([0, 0, 1, 2, -1, 3]), np.array([3.0, 2.0, 3.0, 2.0, 99.0, 0.0])
+    # of 10: supplier 0 has 5, which is half
+    assert small_suppliers(suppliers, sales).tolist()[:4] == [0, 0, 1, 1]
+    assert np.isnan(small_suppliers(suppliers, sales)[4])
+    assert small_suppliers(suppliers, sales)[5] == 1
+    # 3 + 3 of 10 is more than half: both are large
+    assert small_suppliers(np.array([0, 1, 2]), np.array([3.0, 3.0, 4.0])).tolist() == [0, 1, 0]
+    assert np.isnan(small_suppliers(np.array([-1, -1]), np.ones(2))).all()
+
+
+def test_satisfaction_of_what_is_known():
+    shares = {"p_click": 0.25, "p_purchase": 0.75}
+    told = satisfaction(masked([0.4, None, 0.4, None]), masked([0.2, 0.2, None, None]), shares)
+    assert told.filled(-1).tolist() == [pytest.approx([0.25, 0.2, 0.4, -1])]
+
+
+def test_a_scale_makes_the_best_list_1_an_item():
+    values = masked([4.0, 2.0, None], [2.0, 0.0, 1.0])
+    scale = Scale.of(values, 2)
+    # the best two of each: 4, 2 and 2, 1
+    assert scale == Scale(2.25, np.inf)
+    assert scale.scaled(values).tolist() == pytest.approx(np.array([[4, 2, 0], [2, 0, 1]]) / 2.25)
+
+
+def test_a_heavy_tail_is_cut_and_nothing_known_has_a_scale_all_the_same():
+    values = masked(np.arange(101.0))
+    assert Scale.of(values, 1, heavy=True) == Scale(99.0, 99.0)
+    assert Scale.of(values, 1, heavy=True).scaled(values)[0, -2:].tolist() == [1, 1]
+    assert Scale.of(masked([None, None]), 1, heavy=True) == Scale(1.0, np.inf)
+    assert Scale.of(masked([0.0, 0.0]), 1) == Scale(1.0, np.inf)
+    with pytest.raises(ValueError, match=r"values\[0, 1\] is inf"):
+        Scale(1.0, np.inf).scaled(np.ma.array([[1.0, np.inf]]))
