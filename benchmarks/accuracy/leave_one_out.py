@@ -17,7 +17,7 @@ import torch
 from benchmarks.accuracy import OURS_GPU, amazon, ours
 from benchmarks.accuracy.contenders import NEURAL, Contender, measured, neighbours, on_gpu, published
 from benchmarks.accuracy.protocol import Lists, Split, figures, means, tops
-from training.data import load
+from training.data import Night, load
 from training.recipe import HELD_OUT_DAYS, Recipe
 from training.recipes import recipe
 
@@ -125,6 +125,12 @@ def _take(found: dict, name: str, order: str, contender: Contender, split: Split
 
 def train(data: amazon.Dataset, split: Split, chosen: Recipe, folder: Path) -> Lists:
     """Lists of our model, trained in ``folder`` as a night trains it."""
+    export, night, catalogue = exported(data, chosen, folder)
+    return tops(ours.scores(export, night, catalogue, split), split)
+
+
+def exported(data: amazon.Dataset, chosen: Recipe, folder: Path) -> tuple[Path, Night, ours.Catalogue]:
+    """The export of our model, trained in ``folder`` as a night trains it, with the night and its catalogue."""
     ids = [f"i{item:06}" for item in range(len(data.texts))]
     catalogue = ours.Catalogue(ids, data.texts, [None] * len(ids), data.attributes)
     cut = float((DAY - date(1970, 1, 1)).days + 1 - HELD_OUT_DAYS)
@@ -133,5 +139,4 @@ def train(data: amazon.Dataset, split: Split, chosen: Recipe, folder: Path) -> L
     ours.write_lake(lake, DAY, users, data.dated(cut), catalogue)
     if chosen.pretraining:
         ours.write_texts(lake, DAY, catalogue)
-    export = ours.train(folder, lake, DAY, chosen)
-    return tops(ours.scores(export, load(str(lake), DAY), catalogue, split), split)
+    return ours.train(folder, lake, DAY, chosen), load(str(lake), DAY), catalogue

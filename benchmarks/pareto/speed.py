@@ -1,23 +1,21 @@
-"""Re-ranking beside pyversity: lists that one core makes in a second, 50 places of 200 candidates of 64 dimensions.
+"""Re-ranking beside pyversity on one core: 50 places of 200 candidates of 64 dimensions.
 
-python -m benchmarks.pareto.speed [--quick], with pyversity where Python finds it. Both take turns in one process on the
-same lists, and the lists are compared by what they both maximise before anything is timed.
+Both take turns in one process on the same lists, which are compared by what they both maximise before they are timed.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 
 import numpy as np
+import pyversity
 from threadpoolctl import threadpool_limits
 
-import benchmarks
 from benchmarks import Goal, Result
-from benchmarks.__main__ import report, table
 from jobs.ranking.blend import blend, unit
 from jobs.ranking.diversify import mmr
 from jobs.ranking.dpp import dpp
 from jobs.ranking.places import Limits
+from jobs.ranking.values import Scale
 
 LISTS, QUICK_LISTS = 512, 32
 ROUNDS, QUICK_ROUNDS = 7, 1
@@ -25,6 +23,7 @@ CANDIDATES, LENGTH, DIM = 200, 50, 64
 KINDS, BRANDS, MOST = 30, 25, 4  # directions that vectors gather around, brands, and items of one brand in a list
 DIVERSITY = 0.3  # pyversity's trade-off: 0 is relevance alone, 1 diversity alone
 OBJECTIVES = ("relevance", "p_click", "p_purchase", "expected_revenue", "novelty")
+SCALES = dict.fromkeys(OBJECTIVES, Scale(0.5, np.inf))
 AS_GOOD = 1e-4  # of the peer's value, which float32 makes: a list that much worse would not be an equal
 FASTER = 3.0
 
@@ -33,15 +32,11 @@ def run(quick: bool) -> Result:
     """``quick`` takes a few lists once: it shows that it runs.
 
     Raises:
-        ValueError: if pyversity can't be imported, or its lists and ours aren't equally good.
+        ValueError: if pyversity's lists and ours aren't equally good.
     """
-    try:
-        import pyversity
-    except ImportError as error:
-        raise ValueError("pyversity is missing: install it into a folder of its own, on PYTHONPATH") from error
     vectors, relevance, brands = _made(QUICK_LISTS if quick else LISTS)
     with threadpool_limits(1):
-        ways = _ways(vectors, relevance, brands, pyversity)
+        ways = _ways(vectors, relevance, brands)
         values = {
             "MMR": _compared("MMR", ways, lambda user, picks: _mmr_value(vectors[user], relevance[user], picks)),
             "DPP": _compared("DPP", ways, lambda user, picks: _dpp_value(vectors[user], relevance[user], picks)),
@@ -60,14 +55,14 @@ def _made(lists: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return vectors, rng.random((lists, CANDIDATES)).astype(np.float32), rng.integers(0, BRANDS, kinds.shape)
 
 
-def _ways(vectors: np.ndarray, relevance: np.ndarray, brands: np.ndarray, pyversity) -> dict[str, Callable]:
+def _ways(vectors: np.ndarray, relevance: np.ndarray, brands: np.ndarray) -> dict[str, Callable]:
     """What is timed, by name; each returns int64 [n, LENGTH] picks."""
     rng = np.random.default_rng(1)
     users, base = len(relevance), relevance.astype(np.float64)
     values = {name: np.ma.array(rng.random(base.shape)) for name in OBJECTIVES[1:]} | {"relevance": np.ma.array(base)}
     weights = dict(zip((*OBJECTIVES, "diversity"), (0.4, 0.1, 0.1, 0.1, 0.1, 0.2), strict=True))
     strength, half = np.full(users, 2 * DIVERSITY), np.full(users, 0.5)
-    everybody, limits = np.ones(base.shape, bool), [Limits(brands, MOST)]
+    everybody, more = np.ones(base.shape, bool), {"scales": SCALES, "limits": [Limits(brands, MOST)]}
 
     def theirs(choose: Callable, **more) -> np.ndarray:
         return np.array([
@@ -81,7 +76,7 @@ def _ways(vectors: np.ndarray, relevance: np.ndarray, brands: np.ndarray, pyvers
         "MMR, pyversity": lambda: theirs(pyversity.mmr, normalize=False),
         "DPP": lambda: dpp(_quality(base), vectors, half, LENGTH).picks,
         "DPP, pyversity": lambda: theirs(pyversity.dpp),
-        "5 objectives, MMR, limits": lambda: blend(values, vectors, everybody, weights, LENGTH, limits=limits).picks,
+        "5 objectives, MMR, limits": lambda: blend(values, vectors, everybody, weights, LENGTH, **more).picks,
     }
 
 
@@ -143,17 +138,3 @@ def _result(rates: dict[str, float], values: dict[str, dict], seconds: dict[str,
         rows.append([name, f"{rate:.0f}", f"{1e6 / rate:.0f}", *cells])
     shape = {"candidates": CANDIDATES, "length": LENGTH, "dimensions": DIM}
     return Result(goals, {**shape, "lists_per_second": rates, "values": values, "thread_seconds": seconds}, rows)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser("python -m benchmarks.pareto.speed", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="few lists: shows that it runs, not how fast")
-    machine, result = benchmarks.machine(), run(parser.parse_args().quick)
-    print(table(result.table))
-    for title, goal in result.goals.items():
-        print(f"{'met   ' if goal.met else 'MISSED'} {title}: {goal.reached:g}, goal {goal.goal:g}")
-    print(report("pareto.speed", result, machine))
-
-
-if __name__ == "__main__":
-    main()

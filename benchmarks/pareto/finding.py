@@ -1,0 +1,66 @@
+"""How much of the front a search finds: hypervolume beside NSGA-II's with ten times the evaluations."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from moocore import hypervolume
+
+from jobs.lists.genetic import genetic
+from jobs.ranking.search import Found, Problem, dual, grid
+from jobs.ranking.trial import Trial
+
+EVALUATIONS, MORE = 200, 10  # ours and the grid's, and how many times as many the genetic search has
+SEARCHES = {"dual (ours)": (dual, 1), "grid": (grid, 1), "NSGA-II": (genetic, 1), "NSGA-II, ten times": (genetic, MORE)}
+PEER = "NSGA-II, ten times"
+OURS = "dual (ours)"
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What one search found.
+
+    Args:
+        evaluations: that it made.
+        seconds: of this thread.
+        covered: hypervolume from the worst to the best of each measure that any search met, as a share; on the week
+            that was searched, and of the same policies on the week after.
+    """
+
+    evaluations: int
+    seconds: float
+    covered: dict[str, float]
+
+
+def found(
+    week: Trial, after: Trial, names: tuple[str, ...], measures: tuple[str, ...], quick: bool
+) -> dict[str, Covered]:
+    """By search, on the policies of ``names`` judged by ``measures``."""
+    evaluations = 20 if quick else EVALUATIONS
+    met: dict[str, tuple[Found, float]] = {}
+    for title, (search, times) in SEARCHES.items():
+        began = time.thread_time()
+        made = search(Problem(week, names, lambda weights: values(week, names, measures, weights)), evaluations * times)
+        met[title] = made, time.thread_time() - began
+    later = {title: values(after, names, measures, made.weights) for title, (made, _) in met.items()}
+    searched = _covered({title: made.values for title, (made, _) in met.items()})
+    unseen = _covered(later)
+    return {
+        title: Covered(len(made.weights), seconds, {"this week": searched[title], "the week after": unseen[title]})
+        for title, (made, seconds) in met.items()
+    }
+
+
+def values(trial: Trial, names: tuple[str, ...], measures: tuple[str, ...], weights: np.ndarray) -> np.ndarray:
+    """Means over the users, float64 [p, m]."""
+    told = trial.outcomes(dict(zip(names, weights.T, strict=True)))
+    return np.stack([told[name].mean(axis=1) for name in measures], axis=1)
+
+
+def _covered(points: dict[str, np.ndarray]) -> dict[str, float]:
+    everything = np.concatenate(list(points.values()))
+    worst, best = everything.min(axis=0), everything.max(axis=0)
+    return {
+        title: float(hypervolume(-(each - worst) / (best - worst), ref=[0.0] * len(worst)))
+        for title, each in points.items()
+    }
