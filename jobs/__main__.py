@@ -3,6 +3,7 @@
 python -m jobs NAME... --day D --lake URI     make tables for one night
 python -m jobs check NAME... --day D --lake URI --run-id R     is that run's commit there?
 python -m jobs page --day D --lake URI        what the night made, for people
+python -m jobs explain --user U --day D --lake URI     why that shopper's lists are what they are
 """
 
 import argparse
@@ -19,12 +20,15 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         "python -m jobs", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     env = os.environ.get
-    parser.add_argument("names", nargs="+", metavar="NAME", help="tables to make, in order; or check NAME...; or page")
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME", help="tables to make, in order; or check NAME..., page, explain"
+    )
     parser.add_argument("--day", type=_day, required=True, help="the night: data up to and including this day is used")
     parser.add_argument("--lake", default=env("NIGHT_LAKE", "var/lake"), help="folder or bucket of the Delta tables")
     parser.add_argument("--source", default=env("NIGHT_SOURCE", "complete_journey"), help="a module of jobs/sources")
     parser.add_argument("--data", default=env("NIGHT_DATA", ""), help="where the source lies; empty for its own place")
     parser.add_argument("--model-version", default=None, help="MLflow model version that makes the lists")
+    parser.add_argument("--user", default=None, help="whose lists to explain: a pseudonym of profiles.users")
     parser.add_argument("--run-id", default="by-hand", help="signs the commits; check looks for it")
     return parser.parse_args(words)
 
@@ -62,6 +66,8 @@ def _run(given: argparse.Namespace) -> int:
 
         show(given.lake, given.day)
         return 0
+    if first == "explain":
+        return _explain(given)
     docs = os.environ.get("NIGHT_DOCS", Night.docs)
     night = Night(given.day, given.lake, given.run_id, given.source, given.data, given.model_version, docs)
     if first == "check":
@@ -69,6 +75,17 @@ def _run(given: argparse.Namespace) -> int:
     from jobs.runner import run  # and with it Great Expectations: seconds, which the check needn't pay
 
     run(given.names, night)
+    return 0
+
+
+def _explain(given: argparse.Namespace) -> int:
+    if given.user is None:
+        raise ValueError("explain needs --user: a user_id of profiles.users")
+    from jobs.explain import explain, lines
+    from jobs.lake import Lake, session
+
+    for explained in explain(Lake(session(), given.lake), given.user, given.day):
+        print("\n".join(lines(explained)))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import date
 
 NAME = "recommender"
 NO_CHAMPION = "none"  # what `python -m training champion` prints when there is none
@@ -48,6 +49,31 @@ def judged(version: str) -> list[dict]:
             who, metric = name.removeprefix(JUDGED).split(".", 1)
             contenders.setdefault(who, {})[metric] = value
     return [{"name": who, "figures": figures} for who, figures in contenders.items()]
+
+
+def record(day: date, version: str, metrics: dict[str, float], files: dict[str, str]) -> None:
+    """Writes what a night made with a version to a run of the night's own, beside those of training.
+
+    A rerun of the night writes the same run again.
+
+    Args:
+        metrics: by name.
+        files: by name, their text.
+
+    Raises:
+        ValueError, ConnectionError: as :func:`fetch`.
+    """
+    client, trained = _client(), _registered(version).run_id
+    place = client.get_run(trained).info.experiment_id
+    known = client.search_runs([place], f"tags.stage = 'lists' and tags.day = '{day}'", max_results=1)
+    tags = {"stage": "lists", "day": str(day), "model_version": version}
+    run = known[0] if known else client.create_run(place, tags=tags, run_name=f"lists {day}")
+    client.set_tag(run.info.run_id, "model_version", version)
+    for name, value in metrics.items():
+        client.log_metric(run.info.run_id, name, value)
+    for name, text in files.items():
+        client.log_text(run.info.run_id, text, name)
+    client.set_terminated(run.info.run_id)
 
 
 def _registered(version: str):

@@ -99,6 +99,12 @@ VECTORS = Table(
     may_be_empty=False,
 )
 
+SPEND = Column(
+    "spend", "double", "money that a purchase by this user brings; null where no amounts are known", minimum=0
+)
+# what held the weights: the bounded step; the floor, under which last night's fell; a step back to last night's
+RAILS = ("none", "step", "floor", "back")
+
 CANDIDATES = Table(
     name="lists.candidates",
     doc="The best items of each user by relevance, before blending.",
@@ -111,9 +117,7 @@ CANDIDATES = Table(
         RELEVANCE,
         P_CLICK,
         P_PURCHASE,
-        Column(
-            "spend", "double", "money that a purchase by this user brings; null where no amounts are known", minimum=0
-        ),
+        SPEND,
         Column(
             "policy",
             "string",
@@ -125,6 +129,91 @@ CANDIDATES = Table(
     key=("surface", "user_id", "item_id"),
     partition=("day", "surface"),
     may_be_empty=False,
+)
+
+TRIALS = Table(
+    name="lists.trials",
+    doc="What tonight's model would have offered a sample of users a week ago, and what they then took.",
+    columns=(
+        DAY,
+        SURFACE,
+        USER,
+        ITEM,
+        RANK,
+        RELEVANCE,
+        P_CLICK,
+        P_PURCHASE,
+        SPEND,
+        Column("policy", "string", "as in lists.candidates", required=True),
+        Column("taken", "boolean", "whether the user took the item in the seven days up to the night", required=True),
+        Column("paid", "double", "money that the user paid for it then", required=True, minimum=0),
+        Column("relevant", "int", "items that the user took then, offered or not", required=True, minimum=1),
+        VERSION,
+    ),
+    key=("surface", "user_id", "item_id"),
+    partition=("day", "surface"),
+)
+
+FRONT = Table(
+    name="lists.front",
+    doc="Policies tried for each audience, what their lists had on days that are over, and which makes tonight's.",
+    columns=(
+        DAY,
+        SURFACE,
+        Column(
+            "audience",
+            "string",
+            "whose lists: everybody, or users alike in loyalty, bargains and variety",
+            required=True,
+        ),
+        Column("point", "int", "of the audience; 0 is the one that makes the lists", required=True, minimum=0),
+        Column("chosen", "boolean", "whether it makes the lists", required=True),
+        Column("efficient", "boolean", "whether no other point beats it: it is on the front", required=True),
+        Column("weights", "map<string,double>", "by objective; they sum to 1", required=True),
+        Column("measures", "map<string,double>", "what its lists had, see schemas.objectives.MEASURES", required=True),
+        Column(
+            "users", "double", "user-weeks that it was tried on, recent ones counting more", required=True, minimum=0
+        ),
+        Column(
+            "search", "string", "who found it: dual, grid, genetic, fixed; last night; or bounded step", required=True
+        ),
+        Column(
+            "units", "map<string,double>", "by objective, what its values are divided by before weighing", required=True
+        ),
+        Column(
+            "caps", "map<string,double>", "by objective, the value above which more counts for nothing", required=True
+        ),
+        Column(
+            "hypervolume",
+            "double",
+            "of the audience's front, over that of a point best in everything",
+            minimum=0,
+            maximum=1,
+        ),
+        Column("spacing", "double", "of the audience's front: 0 is even", minimum=0),
+        Column(
+            "gain_share",
+            "double",
+            "expected revenue that the choice adds to the most relevant lists, over the most that any lists as "
+            "relevant as its own could add",
+            maximum=1,
+        ),
+        Column(
+            "moved",
+            "double",
+            "half the sum of the weights' changes since last night; null on the first",
+            minimum=0,
+            maximum=1,
+        ),
+        Column("rail", "string", "none, or the guard rail that held the weights", required=True, one_of=RAILS),
+        Column("told", "string", "what was chosen and why, in words", required=True),
+    ),
+    key=("surface", "audience", "point"),
+    may_be_empty=False,
+    rows=(
+        ("weights_sum_to_1", "abs(aggregate(map_values(weights), 0D, (a, w) -> a + w) - 1) < 1e-6"),
+        ("chosen_first", "chosen = (point = 0)"),
+    ),
 )
 
 RECOMMENDATIONS = Table(
@@ -141,11 +230,22 @@ RECOMMENDATIONS = Table(
         P_CLICK,
         P_PURCHASE,
         Column(
+            "satisfaction",
+            "double",
+            "0.3 p_click + 0.7 p_purchase, of what is known; null without either",
+            minimum=0,
+            maximum=1,
+        ),
+        Column(
             "expected_revenue",
             "double",
             "p_purchase x money that a purchase brings, the price where that is unknown; null without either",
             minimum=0,
         ),
+        Column(
+            "novelty", "double", "surprise: 0 for what everybody takes, 1 for what nobody does", minimum=0, maximum=1
+        ),
+        Column("fairness", "double", "1 for an item of a small supplier, 0 of a large one; null without a brand"),
         Column(
             "diversity",
             "double",
@@ -205,4 +305,4 @@ RULES = Table(
     key=("rule_id",),
 )
 
-TABLES = (RULES, VECTORS, CANDIDATES, STAGED, RECOMMENDATIONS)
+TABLES = (RULES, VECTORS, CANDIDATES, TRIALS, FRONT, STAGED, RECOMMENDATIONS)

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 import schemas
+from jobs.explain import explain
 from jobs.lake import Lake
 from jobs.night import Job, Night
 from jobs.runner import GateError, run
@@ -145,9 +146,15 @@ def test_history_at_once_and_then_a_backfill_equal_nights_one_by_one(night, spar
         (LAST, "raw.events", "amount"),
     ]
     lists = at_once.read(schemas.table("lists.recommendations"), day=LAST)
-    assert {row["user_id"] for row in lists.where(f"day = DATE'{LAST}'").select("user_id").distinct().collect()} == {
-        row["user_id"] for row in at_once.read(schemas.table("profiles.users")).select("user_id").distinct().collect()
-    }
+    people = {row["user_id"] for row in lists.where(f"day = DATE'{LAST}'").select("user_id").distinct().collect()}
+    known = at_once.read(schemas.table("profiles.users")).select("user_id").distinct().collect()
+    assert people == {row["user_id"] for row in known}
+    # made again from the night's tables, each list is the one that was published
+    for user in sorted(people):
+        (explained,) = explain(at_once, user, LAST)
+        assert explained.published, user
+    with pytest.raises(ValueError, match="has no list for user_id 'nobody' on"):
+        explain(at_once, "nobody", LAST)
     first = lists.where(f"day = DATE'{LAST}' AND rank = 1").select("item_id", "reason", "policy", "rules").collect()
     spring = ("6", "Part of our campaign spring, until 30 June 2024.")
     assert sorted((*row[:3], *row["rules"]) for row in first) == [

@@ -15,8 +15,9 @@ from deltalake.exceptions import TableNotFoundError
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 import schemas
+from jobs.insight import fronts
 from jobs.lake import path
-from jobs.model import judged
+from jobs.model import judged, record
 from jobs.night import Night
 from schemas import Table
 
@@ -44,6 +45,9 @@ def show(lake: str, day: date) -> Path:
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(templates.get_template("page.html").render(told), encoding="utf-8")
     print(templates.get_template("page.txt").render(told, page=page))
+    if told["front"]:
+        plot = templates.get_template("alone.html").render(told)
+        record(day, told["version"], fronts.figures(_rows(lake, "lists.front", day)), {"front.html": plot})
     return page
 
 
@@ -52,7 +56,7 @@ def summary(lake: str, day: date) -> dict:
     lists = _rows(lake, "lists.recommendations", day)
     if lists is None or not lists.num_rows:
         raise ValueError(f"lists.recommendations in {lake} has no lists for {day}: see the night's log, then rerun it")
-    version = lists["model_version"][0].as_py()
+    version, front = lists["model_version"][0].as_py(), _rows(lake, "lists.front", day)
     return {
         "day": day,
         "day_before": day - timedelta(days=1),
@@ -64,8 +68,12 @@ def summary(lake: str, day: date) -> dict:
         "version": version,
         "metrics": [_headline(contender) for contender in judged(version)],
         "absent": [
-            name for name in ("p_click", "p_purchase", "expected_revenue") if lists[name].null_count == len(lists)
+            name
+            for name in ("p_click", "p_purchase", "expected_revenue", "fairness")
+            if lists[name].null_count == len(lists)
         ],
+        "front": fronts.plotted(front),
+        "choices": fronts.choices(front),
         "shoppers": _shoppers(lake, day, lists),
         "lists": lists.num_rows,
         "users": pc.count_distinct(lists["user_id"]).as_py(),

@@ -6,51 +6,30 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.lists.blocks import Block, parts
-from jobs.lists.house import CHEAPEST_FIRST, House, moved_by, weights
-from jobs.lists.named import Named
-from jobs.lists.popularity import Popularity
+from jobs.lists.blocks import parts
+from jobs.lists.curious import LEARNING, curious, draws
+from jobs.lists.house import CHEAPEST_FIRST, REFUSES, House, moved_by, weights
+from jobs.lists.offered import Shelf, objectives
 from jobs.lists.reasons import from_others, personal
-from jobs.ranking.blend import Blend, blend, unit
+from jobs.lists.weighed import Weighed
+from jobs.ranking.blend import Blend, blend
+from jobs.ranking.explore import Explored
 from jobs.ranking.reorder import by_price
 from jobs.ranking.rules import Ruled, bumps, ruled
-from schemas.objectives import WEIGHTS
+from jobs.ranking.values import Scale
+from schemas.lists import Surface
 
-OBJECTIVES = ("relevance", "p_click", "p_purchase", "expected_revenue")
+TOLD = ("relevance", "p_click", "p_purchase", "satisfaction", "expected_revenue", "novelty", "fairness")
 CHOSEN = (
     "user_id string, rank int, item_id string, score double, relevance double, p_click double, p_purchase double, "
-    "expected_revenue double, diversity double, weights map<string,double>, reason string, rules array<string>, "
-    "policy string"
+    "satisfaction double, expected_revenue double, novelty double, fairness double, diversity double, "
+    "weights map<string,double>, reason string, rules array<string>, propensity double, policy string"
 )
 NAMES = [column.split()[0] for column in CHOSEN.split(", ")]
+EXPLORE = "explore"  # the policy of a row that was tried
 USERS_AT_ONCE = 128
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """What a list needs to know of the items of a block.
-
-    Args:
-        block: the items.
-        units: float32 [items, d], relevance vectors of unit length without their last dimension: it carries the item's
-            bias, which is how much it sells and not what it is.
-        named: the numbers that rules know the items by, and their prices.
-        titles: of the items.
-        popularity: of the items.
-    """
-
-    block: Block
-    units: np.ndarray
-    named: Named
-    titles: list[str]
-    popularity: Popularity
-
-    @classmethod
-    def of(cls, block: Block, popularity: Popularity) -> "Shelf":
-        """The shelf of a block with the columns vector, title, and those that rules read."""
-        units = unit(block.matrix("vector")[:, :-1])
-        return cls(block, units, Named.of(block), block.columns["title"].to_pylist(), popularity)
 
 
 @dataclass(frozen=True)
@@ -61,41 +40,45 @@ class Asked:
         positions: int64 [n, c], which item each candidate is; -1 for padding.
         values: the objectives [n, c], masked where unknown.
         weights: float64 [n] by objective.
+        scales: by objective.
         held: the candidates as the rules see them.
     """
 
     positions: np.ndarray
     values: dict[str, np.ma.MaskedArray]
     weights: dict[str, np.ndarray]
+    scales: dict[str, Scale]
     held: Ruled
 
     def rows(self, rows: np.ndarray, bump: np.ndarray) -> "Asked":
         """Some of the users, with another bump."""
         values, mixed = ({name: each[rows] for name, each in some.items()} for some in (self.values, self.weights))
-        return Asked(self.positions[rows], values, mixed, self.held.rows(rows, bump))
+        return Asked(self.positions[rows], values, mixed, self.scales, self.held.rows(rows, bump))
 
     def lists(self, shelf: Shelf, length: int) -> Blend:
-        wanted = {name: self.values[name] for name in OBJECTIVES if name in WEIGHTS}
         held = self.held
         return blend(
-            wanted,
+            {name: self.values[name] for name in self.scales},
             shelf.units[self.positions],
             held.allowed,
             self.weights,
             length,
+            scales=self.scales,
             bump=held.bump,
             limits=held.limits,
             pinned=held.pinned,
         )
 
 
-def chooser(shelf: Shelf, house: House, length: int, day: date) -> Callable:
+def chooser(shelf: Shelf, house: House, weighed: Weighed, surface: Surface, day: date) -> Callable:
     """A function for ``mapInArrow``: batches of a user each row to :data:`CHOSEN`.
 
-    A batch has the columns user_id and policy; segment, group, age, buys and wishes of :mod:`jobs.lists.asking`;
-    offers, structs of item_id, relevance, p_click, p_purchase and spend in the order of the candidates' ranks; item_ids
-    and times, the history, null if there is none or it must not be used.
+    A batch has the columns user_id, policy, audience and variety; segment, group, age, buys and wishes of
+    :mod:`jobs.lists.asking`; offers, structs of item_id, relevance, p_click, p_purchase and spend in the order of the
+    candidates' ranks; item_ids and times, the history, null if there is none or it must not be used.
     """
+
+    length = surface.length
 
     def choose(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in parts(batches, USERS_AT_ONCE):
@@ -103,16 +86,41 @@ def chooser(shelf: Shelf, house: House, length: int, day: date) -> Callable:
             wishes = batch["wishes"].to_pylist()
             users = shelf.named.users(batch)
             held = ruled(house.rules, shelf.named.goods, positions, users, length)
-            asked = Asked(positions, values, weights(wishes), held)
-            lists = asked.lists(shelf, length)
-            plain, _ = bumps(house.without_campaigns, shelf.named.goods, positions, users)
-            brought = _brought(asked, lists, house, plain, shelf, length)
-            cheapest = np.array([any(wish["preference"] == CHEAPEST_FIRST for wish in each) for each in wishes], bool)
+            variety = batch["variety"].to_numpy(zero_copy_only=False)
+            mixed = weights(weighed.of_users(batch["audience"].to_pylist(), variety), wishes)
+            asked = Asked(positions, values, mixed, weighed.scales, held)
+            plain, _ = bumps(house.without_campaigns, shelf.named.goods.at(positions), users)
+            best = asked.lists(shelf, length)
+            brought = _brought(asked, best, house, plain, shelf, length)
+            lists, found = _explored(asked, best, shelf, batch, wishes, surface, day)
             prices = np.where(positions >= 0, shelf.named.goods.prices[positions], np.nan)
-            final = by_price(lists, cheapest, prices, shelf.units[positions])
-            yield _rows(batch, shelf, asked, final, _told(house, asked, wishes, lists, final, brought), day)
+            final = by_price(lists, _wishing(wishes, CHEAPEST_FIRST), prices, shelf.units[positions])
+            told = _told(house, asked, wishes, lists, final, brought)
+            yield _rows(batch, shelf, asked, final, found, told, day)
 
     return choose
+
+
+def _explored(
+    asked: Asked,
+    lists: Blend,
+    shelf: Shelf,
+    batch: pa.RecordBatch,
+    wishes: list[list[dict]],
+    surface: Surface,
+    day: date,
+) -> tuple[Blend, Explored]:
+    """Lists that are sorted by price, and those of people who want no personalisation, are as they are."""
+    known = asked.values["satisfaction"]
+    means = np.where(np.ma.getmaskarray(known), asked.values["relevance"].filled(0.0), known.filled(0.0))
+    willing = ~_wishing(wishes, CHEAPEST_FIRST) & ~_wishing(wishes, REFUSES)
+    mine = draws(batch["user_id"].to_pylist(), surface, day)
+    vectors = shelf.units[asked.positions]
+    return curious(lists, asked.held, means, shelf.seen[asked.positions], vectors, willing, mine, surface)
+
+
+def _wishing(wishes: list[list[dict]], name: str) -> np.ndarray:
+    return np.array([any(wish["preference"] == name for wish in each) for each in wishes], bool)
 
 
 def _brought(asked: Asked, lists: Blend, house: House, plain: np.ndarray, shelf: Shelf, length: int) -> np.ndarray:
@@ -140,50 +148,30 @@ def _told(
     return reasons, moved_by(asked.held, wishes, users, picks, (lists.picks != final.picks)[users, ranks])
 
 
-def objectives(offers: pa.ListArray, shelf: Shelf, least: int) -> tuple[np.ndarray, dict[str, np.ma.MaskedArray]]:
-    """Positions int64 [n, c] of the candidates, -1 for padding, and their objectives [n, c], masked where unknown.
-
-    There are at least ``least`` columns, so that an item may be pinned to any place of a list.
-    """
-    flat, counts = offers.flatten(), offers.value_lengths().to_numpy()
-    place = np.arange(counts.max(initial=least)) < counts[:, None]
-    positions = np.full(place.shape, -1, np.int64)
-    positions[place] = shelf.block.positions(flat.field("item_id"))
-
-    def spread_out(values: np.ndarray) -> np.ma.MaskedArray:
-        out = np.full(place.shape, np.nan)
-        out[place] = values
-        return np.ma.masked_invalid(out)
-
-    told = {
-        name: spread_out(flat.field(name).to_numpy(zero_copy_only=False))
-        for name in ("relevance", "p_click", "p_purchase", "spend")
-    }
-    spend = told.pop("spend")
-    price = spread_out(shelf.named.goods.prices[positions[place]])
-    probability = np.ma.where(np.ma.getmaskarray(told["p_purchase"]), told["relevance"], told["p_purchase"])
-    revenue = np.ma.where(np.ma.getmaskarray(spend), price, spend) * probability
-    return positions, {**told, "expected_revenue": revenue}
-
-
 def _rows(
     batch: pa.RecordBatch,
     shelf: Shelf,
     asked: Asked,
     lists: Blend,
+    found: Explored,
     told: tuple[list[str | None], list[list[str]]],
     day: date,
 ) -> pa.RecordBatch:
-    found = lists.picks >= 0
-    users, places = np.nonzero(found)
-    ranks = found.cumsum(axis=1)[found]  # a list that is too short for its pins has no gap
+    listed = lists.picks >= 0
+    users, places = np.nonzero(listed)
+    ranks = listed.cumsum(axis=1)[listed]  # a list that is too short for its pins has no gap
     picks = lists.picks[users, places]
     items = asked.positions[users, picks]
     own = _reasons(batch, shelf, np.split(items, np.searchsorted(users, range(1, len(batch)))), day)
-    reasons = [campaign or reason for campaign, reason in zip(told[0], own, strict=True)]
-    used = list(zip(*(lists.weights[name].tolist() for name in WEIGHTS), strict=True))
-    mixed = [list(zip(WEIGHTS, used[user], strict=True)) for user in users]
-    chosen = [asked.values[name][users, picks] for name in OBJECTIVES]
+    tried = found.tried[users, places]
+    reasons = [
+        campaign or (LEARNING if learning else reason)
+        for campaign, learning, reason in zip(told[0], tried, own, strict=True)
+    ]
+    policies = batch["policy"].take(pa.array(users))
+    used = list(zip(*(each.tolist() for each in lists.weights.values()), strict=True))
+    mixed = [list(zip(lists.weights, used[user], strict=True)) for user in users]
+    chosen = [asked.values[name][users, picks] for name in TOLD]
     columns = [
         batch["user_id"].take(pa.array(users)),
         pa.array(ranks, pa.int32()),
@@ -194,7 +182,8 @@ def _rows(
         pa.array(mixed, pa.map_(pa.string(), pa.float64())),
         pa.array(reasons, pa.string()),
         pa.array(told[1], pa.list_(pa.string())),
-        batch["policy"].take(pa.array(users)),
+        pa.array(found.propensity[users, places]),
+        pc.if_else(pa.array(tried), EXPLORE, policies),
     ]
     return pa.RecordBatch.from_arrays(columns, names=NAMES)
 

@@ -44,8 +44,8 @@ class Floor:
         if not rules:
             return Floor(self.block, self.popularity, named)
         everybody = [r for r in rules if r.action in REFUSING and r.action != "age_restricted" and r.segment is None]
-        at = np.arange(len(self.block.ids))[None, :]
-        kept = refusals(everybody, named.goods, at, Users([None], np.array([np.nan])))[0] < 0
+        every = named.goods.at(np.arange(len(self.block.ids))[None, :])
+        kept = refusals(everybody, every, Users([None], np.array([np.nan])))[0] < 0
         if not kept.any():
             raise ValueError(
                 f"lists.rules: the rules leave nothing to show on surface {surface.name!r}, night {day}; take one of "
@@ -68,7 +68,7 @@ class Floor:
         # few users differ in what counts: each kind is worked out once
         kinds, kind_of = _kinds(who)
         at = np.broadcast_to(np.arange(len(self.block.ids)), (len(kinds.segments), len(self.block.ids)))
-        refused = refusals(self.partly, self.named.goods, at, kinds) >= 0
+        refused = refusals(self.partly, self.named.goods.at(at), kinds) >= 0
         return sparse.csr_array(refused)[kind_of], pinned
 
 

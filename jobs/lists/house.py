@@ -1,6 +1,6 @@
 """The rules in force on a surface, and what the rows of a list tell of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,7 +10,6 @@ from pyspark.sql import Row
 from jobs.lists.named import Named
 from jobs.lists.reasons import of_campaign
 from jobs.ranking.rules import Rule, Ruled
-from schemas.objectives import WEIGHTS
 
 REFUSES, CHEAPEST_FIRST = "no_personalisation", "sort_by_price"
 VARIETY = {"more_variety": 2.0, "less_variety": 0.5}  # what they multiply the weight of diversity by
@@ -63,14 +62,20 @@ class House:
         return told
 
 
-def weights(wishes: Sequence[Sequence[dict]]) -> dict[str, np.ndarray]:
-    """float64 [n] by objective: the plain weights, moved by each user's wish for variety; they sum to 1.
+def weights(plain: Mapping[str, np.ndarray], wishes: Sequence[Sequence[dict]]) -> dict[str, np.ndarray]:
+    """float64 [n] by objective: the night's weights, moved by each user's wish for variety; they sum to 1.
 
     Who wants no personalisation gets relevance alone, which then is what everybody's taste says.
+
+    Args:
+        plain: float64 [n] by objective.
+        wishes: of each user.
     """
     asked = [{wish["preference"] for wish in each} for each in wishes]
-    mixed = {name: np.full(len(asked), weight) for name, weight in WEIGHTS.items()}
-    mixed["diversity"] *= [np.prod([by for name, by in VARIETY.items() if name in each]) for each in asked]
+    mixed = dict(plain)
+    mixed["diversity"] = plain["diversity"] * [
+        np.prod([by for name, by in VARIETY.items() if name in each]) for each in asked
+    ]
     total = sum(mixed.values())
     refuses = np.array([REFUSES in each for each in asked], bool)
     return {name: np.where(refuses, name == "relevance", weight / total) for name, weight in mixed.items()}

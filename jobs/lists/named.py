@@ -49,13 +49,14 @@ class Named:
         paths = columns["category_path"]
         flat, lengths = paths.flatten(), paths.value_lengths().fill_null(0).to_numpy()
         categories = flat.unique().drop_null()
-        levels = np.arange(max(lengths.max(initial=0), 1)) < lengths[:, None]
+        levels = np.arange(lengths.max(initial=1)) < lengths[:, None]
         numbers = np.full(levels.shape, -1, np.int64)
         numbers[levels] = _numbers(flat, categories)
         goods = Goods(
+            items=np.arange(len(paths)),
             brands=_numbers(columns["brand"], brands),
             categories=_numbers(columns["category"], categories),
-            paths=numbers,
+            paths=np.ascontiguousarray(numbers.T),
             prices=columns["price"].to_numpy(zero_copy_only=False).astype(np.float64),
             stocked=columns["available"].fill_null(False).to_numpy(zero_copy_only=False),
         )

@@ -53,7 +53,7 @@ def rules(items: DataFrame, written: DataFrame | None, *, day: date) -> DataFram
 
 def _count(named: Named, row: Row, on_sale: np.ndarray) -> int:
     rule = named.rule(row)
-    return int(named.goods.named(rule.kind, rule.number, on_sale).sum())
+    return int(named.goods.at(on_sale).named(rule.kind, rule.number).sum())
 
 
 def _by_itself(row: Row, count: int, named: Named, day: date) -> tuple[str, str] | None:

@@ -1,5 +1,6 @@
-"""Tonight's lists before the audit: candidates blended by the weights of :mod:`schemas.objectives`, under the rules."""
+"""Tonight's lists before the audit: candidates blended by the weights of ``lists.front``, under the rules."""
 
+from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 
@@ -7,15 +8,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.lists.asking import agreed, asking
-from jobs.lists.blocks import Block, spread
-from jobs.lists.choice import CHOSEN, Shelf, chooser
+from jobs.lists.audiences import audiences
+from jobs.lists.blocks import spread
+from jobs.lists.choice import CHOSEN, chooser
 from jobs.lists.house import House
-from jobs.lists.named import ASKED, in_force
-from jobs.lists.popularity import Popularity
+from jobs.lists.named import in_force
+from jobs.lists.offered import Shelf
+from jobs.lists.weighed import Weighed
 from jobs.model import Model
 from jobs.reads import model as version
 from jobs.reads import on
-from schemas.lists import SURFACES
+from schemas.lists import SURFACES, Surface
 
 READS = {
     "candidates": on("lists.candidates"),
@@ -25,6 +28,7 @@ READS = {
     "users": on("profiles.users"),
     "rules": on("lists.rules"),
     "preferences": on("profiles.preferences"),
+    "front": on("lists.front"),
     "model": version(),
 }
 
@@ -37,45 +41,85 @@ def staged(
     users: DataFrame,
     rules: DataFrame,
     preferences: DataFrame,
+    front: DataFrame,
     model: Model,
     *,
     day: date,
 ) -> DataFrame:
     """The lists of every surface, with their objectives, weights and reasons.
 
-    The choice is deterministic, so ``propensity`` is 1.
+    A rerun draws the same places to explore; ``propensity`` is how likely such a draw is.
     """
-    of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector", "model_version")
-    block = Block.pull(of_items.join(items.select("item_id", "title", *ASKED), "item_id", how="inner"))
-    _same_version(block, model)
-    who = asking(users, preferences)
-    histories = agreed(histories, who)
-    shelf = Shelf.of(block, Popularity.pull(histories, who, block, day))
-    offers, holding = _offers(candidates, histories, who), in_force(rules)
+    given = (candidates, vectors, items, histories, users, rules, preferences, front)
     chosen = [
-        spread(offers.where(F.col("surface") == surface.name), "user_id")
-        .mapInArrow(chooser(shelf, House.of(shelf.named, holding, surface.name), surface.length, day), CHOSEN)
-        .withColumn("surface", F.lit(surface.name))
-        for surface in SURFACES
+        spread(desk.offers, "user_id")
+        .mapInArrow(chooser(desk.shelf, desk.house, desk.weighed, desk.surface, day), CHOSEN)
+        .withColumn("surface", F.lit(desk.surface.name))
+        for desk in desks(*given, version=model.version, day=day)
     ]
     return reduce(DataFrame.unionByName, chosen).withColumns(
-        {
-            "day": F.lit(day),
-            "propensity": F.lit(1.0),
-            "model_version": F.lit(model.version),
-            "run_id": F.lit(model.run_id),
-        }
+        {"day": F.lit(day), "model_version": F.lit(model.version), "run_id": F.lit(model.run_id)}
     )
 
 
-def _same_version(block: Block, model: Model) -> None:
-    """Raises ValueError if the night's vectors, and so its candidates, come from another model version."""
-    others = set(block.columns["model_version"].unique().to_pylist()) - {model.version}
-    if others:
-        raise ValueError(
-            f"lists.vectors: model_version is {min(others)!r}, but lists are asked for with {model.version!r}; "
-            "make lists.vectors and lists.candidates again with it"
+@dataclass(frozen=True)
+class Desk:
+    """Where the lists of a surface are made.
+
+    Args:
+        surface: whose lists.
+        offers: one row a user, as :func:`jobs.lists.choice.chooser` reads it.
+        shelf, house, weighed: what it closes over.
+    """
+
+    surface: Surface
+    offers: DataFrame
+    shelf: Shelf
+    house: House
+    weighed: Weighed
+
+
+def desks(
+    candidates: DataFrame,
+    vectors: DataFrame,
+    items: DataFrame,
+    histories: DataFrame,
+    users: DataFrame,
+    rules: DataFrame,
+    preferences: DataFrame,
+    front: DataFrame,
+    *,
+    version: str,
+    day: date,
+) -> list[Desk]:
+    """One of each surface, from the same tables as :func:`staged`.
+
+    Raises:
+        ValueError: if the vectors are of another model version than ``version``.
+    """
+    who = asking(users, preferences)
+    histories = agreed(histories, who)
+    shelf = Shelf.pull(vectors, items, histories, who, day)
+    shelf.require(version)
+    own = vectors.where("kind = 'user'").select(F.col("id").alias("user_id"), "variety")
+    offers = _offers(candidates, histories, who.join(_tastes(users, own, who), "user_id", how="left"))
+    variety, holding = own.agg(F.avg("variety")).first()[0], in_force(rules)
+    return [
+        Desk(
+            surface,
+            offers.where(F.col("surface") == surface.name),
+            shelf,
+            House.of(shelf.named, holding, surface.name),
+            Weighed.of(front, surface.name, variety),
         )
+        for surface in SURFACES
+    ]
+
+
+def _tastes(users: DataFrame, own: DataFrame, who: DataFrame) -> DataFrame:
+    """user_id, audience and variety of those who want personalisation."""
+    personal = who.where("personal").select("user_id")
+    return audiences(users).join(personal, "user_id", how="left_semi").join(own, "user_id", how="left")
 
 
 def _offers(candidates: DataFrame, histories: DataFrame, who: DataFrame) -> DataFrame:

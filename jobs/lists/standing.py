@@ -7,7 +7,7 @@ import numpy as np
 from pyspark.sql import Row
 
 from jobs.lists.named import Named
-from jobs.ranking.rules import REFUSING, Rule, Users, pins, refusals
+from jobs.ranking.rules import REFUSING, Goods, Rule, Users, pins, refusals
 from schemas.control import SEGMENTS
 from schemas.lists import SURFACES
 
@@ -35,7 +35,7 @@ class Standing:
     """The cells of all surfaces and segments; None stands for users whose segment must not count."""
 
     named: Named
-    on_sale: np.ndarray
+    on_sale: Goods
     cells: dict[tuple[str, str | None], Cell]
 
     @classmethod
@@ -47,10 +47,10 @@ class Standing:
             for segment in (*SEGMENTS, None):
                 users = Users([segment], np.array([np.inf]))
                 ours = [rule for rule in every if users.meant(rule)[0, 0]]
-                refused_by = refusals(ours, named.goods, on_sale[None, :], users)[0]
+                refused_by = refusals(ours, named.goods.at(on_sale[None, :]), users)[0]
                 pinned, by = pins(ours, named.goods, users, surface.length)
                 cells[surface.name, segment] = Cell(ours, refused_by, pinned[0], by[0])
-        return cls(named, on_sale, cells)
+        return cls(named, named.goods.at(on_sale), cells)
 
     def lost(self, row: Row) -> tuple[str, str] | None:
         """("overridden", which rule it gave way to) for a rule that moves nothing anywhere; else None."""
@@ -67,14 +67,14 @@ class Standing:
     def partly(self, row: Row) -> list[str]:
         """What other rules take from an active one somewhere, in a few words each."""
         rule, told = self.named.rule(row), []
-        names = self.named.goods.named(rule.kind, rule.number, self.on_sale)
+        names = self.on_sale.named(rule.kind, rule.number)
         for cell in self._of(row):
             left = names & (cell.refused_by < 0)
             refused = cell.refused_by[names & ~left]
             if row["action"] not in REFUSING and len(refused):
                 told.append(f"rule {cell.rules[refused[0]].rule_id!r} keeps some of them out")
             for other in cell.rules:
-                theirs = self.named.goods.named(other.kind, other.number, self.on_sale)
+                theirs = self.on_sale.named(other.kind, other.number)
                 if other.action == OPPOSITE.get(rule.action) and (left & theirs).any():
                     told.append(f"its strength and that of rule {other.rule_id!r} add up")
         return list(dict.fromkeys(told))
@@ -86,13 +86,13 @@ class Standing:
 
     def _why(self, rule: Rule, cell: Cell) -> str | None:
         """The sentence that says why a rule moves nothing in a cell; None if it moves something."""
-        names = self.named.goods.named(rule.kind, rule.number, self.on_sale)
+        names = self.on_sale.named(rule.kind, rule.number)
         left = names & (cell.refused_by < 0)
         if not left.any():
             first = cell.rules[cell.refused_by[names][0]]
             return f"Rule {first.rule_id!r} ({first.action}) keeps out all that it names."
-        if rule.action == "bury" and np.isin(self.on_sale[left], cell.pinned).all():
-            pin = cell.rules[cell.pinned_by[cell.pinned == self.on_sale[left][0]][0]]
+        if rule.action == "bury" and np.isin(self.on_sale.items[left], cell.pinned).all():
+            pin = cell.rules[cell.pinned_by[cell.pinned == self.on_sale.items[left][0]][0]]
             return f"Rule {pin.rule_id!r} (pin) puts all that it names in a place."
         if rule.action != "pin":
             return None

@@ -52,7 +52,7 @@ def vectors(
     model version's. How items sell is tonight's, whenever the model was trained.
     """
     about = manifest(model.path)
-    histories = histories.select("user_id", *(_recent(name, about["max_history"]) for name in ARRAYS))
+    histories = histories.select("user_id", *(recent(name, about["max_history"]) for name in ARRAYS))
     named = histories.select(F.explode("item_ids").alias("item_id")).distinct().withColumn("named", F.lit(True))
     wanted = items.join(named, on="item_id", how="left").where("on_sale OR named").select("item_id", *DESCRIBED)
     if last_vectors is None or last_items is None:
@@ -61,7 +61,7 @@ def vectors(
         kept = _kept(wanted, last_vectors.where(F.col("model_version") == model.version), last_items)
         others = wanted.join(kept, on=F.col("item_id") == F.col("id"), how="left_anti")
         of_items = kept.unionByName(item_vectors(others, model.path))
-    of_items = _sold(of_items, trends, about["pull"])
+    of_items = sold(of_items, trends, about["pull"])
     of_items = of_items.localCheckpoint()  # into the table and into the users' encoder
     block = Block.pull(of_items.withColumnRenamed("id", "item_id"))
     night_end = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
@@ -88,11 +88,11 @@ def _kept(wanted: DataFrame, last_vectors: DataFrame, last_items: DataFrame) -> 
         on=reduce(and_, same, F.col("wanted.item_id") == F.col("last.item_id")),
         how="left_semi",
     )
-    of_items = last_vectors.where("kind = 'item'").withColumn("vector", _with_last(F.col("bias")))
+    of_items = last_vectors.where("kind = 'item'").withColumn("vector", with_last(F.col("bias")))
     return of_items.select("id", *VECTORS).join(unchanged, on=F.col("id") == F.col("item_id"), how="left_semi")
 
 
-def _sold(of_items: DataFrame, trends: DataFrame, pull: list[float] | None) -> DataFrame:
+def sold(of_items: DataFrame, trends: DataFrame, pull: list[float] | None) -> DataFrame:
     """Adds ``sales_vector`` and ``bias``, and to each vector's last entry what tonight's trends say.
 
     Args:
@@ -108,19 +108,19 @@ def _sold(of_items: DataFrame, trends: DataFrame, pull: list[float] | None) -> D
     moved = reduce(add, (each * part for each, part in zip(late, pull or [0.0] * len(late), strict=True)), bias)
     return told.select(
         "id",
-        _with_last(moved).alias("vector"),
+        with_last(moved).alias("vector"),
         *VECTORS[1:],
         F.array(*late, again).cast("array<float>").alias("sales_vector"),
         bias.alias("bias"),
     )
 
 
-def _with_last(last: Column) -> Column:
+def with_last(last: Column) -> Column:
     """The column ``vector`` with another last entry."""
     return F.concat(F.slice("vector", 1, F.size("vector") - 1), F.array(last.cast("float")))
 
 
-def _recent(name: str, length: int) -> Column:
+def recent(name: str, length: int) -> Column:
     """The last ``length`` entries of an array; slice gives nothing for a start before the first entry."""
     start = F.greatest(F.size(name) - length + 1, F.lit(1))
     return F.slice(name, start, length).alias(name)

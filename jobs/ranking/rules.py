@@ -24,37 +24,43 @@ LESS = 0.5  # strength at which a user's less_brand and less_category bury
 
 @dataclass(frozen=True)
 class Goods:
-    """What rules ask of the items of a block.
+    """What rules ask of items: of a whole block, of shape [items], or of candidates, of shape [n, c].
 
     Args:
-        brands: int64 [items], the number of the brand; -1 for none.
-        categories: int64 [items], the number of the category that lists are grouped by.
-        paths: int64 [items, levels], the numbers of all categories of an item; -1 past the end.
-        prices: float64 [items]; NaN where unknown.
-        stocked: bool [items], whether the shop says that it has the item.
+        items: int64, the position of the item in the block; -1 for padding, of which all else is unknown.
+        brands: int64, the number of the brand; -1 for none.
+        categories: int64, the number of the category that lists are grouped by; -1 for none.
+        paths: int64 [levels, ...], the numbers of all categories of an item; -1 past the end.
+        prices: float64; NaN where unknown.
+        stocked: bool, whether the shop says that it has the item.
     """
 
+    items: np.ndarray
     brands: np.ndarray
     categories: np.ndarray
     paths: np.ndarray
     prices: np.ndarray
     stocked: np.ndarray
 
-    def named(self, kind: str, number: int, positions: np.ndarray) -> np.ndarray:
-        """bool in the shape of ``positions``: the items that are the item, brand or category of that number.
-
-        ``kind`` "" names every item, and a number below 0 none. Position -1 is padding, which nothing names.
-        """
+    def at(self, positions: np.ndarray) -> "Goods":
+        """Of a block's items those at ``positions``, in their shape; -1 is padding. Gathered once for all rules."""
         inside = positions >= 0
+        numbers = (np.where(inside, each[..., positions], -1) for each in (self.brands, self.categories, self.paths))
+        prices = np.where(inside, self.prices[positions], np.nan)
+        return Goods(positions, *numbers, prices, inside & self.stocked[positions])
+
+    def named(self, kind: str, number: int) -> np.ndarray:
+        """bool: which of the items are the item, brand or category of that number.
+
+        ``kind`` "" names every item, and a number below 0 none.
+        """
         if not kind:
-            return inside
+            return self.items >= 0
         if number < 0:
-            return np.zeros(positions.shape, bool)
-        if kind == "item":
-            return positions == number
-        if kind == "brand":
-            return inside & (self.brands[positions] == number)
-        return inside & (self.paths[positions] == number).any(axis=-1)
+            return np.zeros(self.items.shape, bool)
+        if kind == "category":
+            return np.logical_or.reduce(self.paths == number, axis=0)
+        return (self.items if kind == "item" else self.brands) == number
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Rule:
         rule_id: its name.
         action: one of raw.rules.
         kind: item, brand, category, or "" for every item.
-        number: of the item (its position), the brand or the category.
+        number: of the item (its position in the block), the brand or the category.
         segment: whom it is for; None for everybody.
         value: rank, strength, most of a list, or least age in years, as the action asks.
         low, high: of the price band, both inside it.
@@ -107,7 +113,9 @@ class Users:
 
     def meant(self, rule: Rule) -> np.ndarray:
         """bool [n, 1]: whom the rule is for."""
-        return np.array([rule.segment in (None, segment) for segment in self.segments], bool)[:, None]
+        if rule.segment is None:
+            return np.ones((len(self.segments), 1), bool)
+        return np.array([rule.segment == segment for segment in self.segments], bool)[:, None]
 
 
 @dataclass(frozen=True)
@@ -147,37 +155,37 @@ def ruled(rules: Sequence[Rule], goods: Goods, positions: np.ndarray, users: Use
         users: n of them.
         length: places of a list.
     """
-    refused_by = refusals(rules, goods, positions, users)
+    offered = goods.at(positions)
+    refused_by = refusals(rules, offered, users)
     allowed = (positions >= 0) & (refused_by < 0)
     items, by = pins(rules, goods, users, length)
     here = (positions[:, None, :] == items[:, :, None]) & (items >= 0)[:, :, None] & allowed[:, None, :]
     pinned = np.where(here.any(axis=2), here.argmax(axis=2), -1)
-    bump, moved = bumps(rules, goods, positions, users)
+    bump, moved = bumps(rules, offered, users)
     free = allowed & ~here.any(axis=1)
     moved = {name: mask & free & (bump != 0) for name, mask in moved.items()}
     for place in np.unique(by[by >= 0]):
         moved[rules[place].rule_id] = (here & (by == place)[:, :, None]).any(axis=1)
-    limits = tuple(_limit(rule, goods, positions, users) for rule in rules if rule.action in CAPS)
+    limits = tuple(_limit(rule, offered, users) for rule in rules if rule.action in CAPS)
     return Ruled(allowed, np.where(free, bump, 0.0), pinned, limits, moved, refused_by)
 
 
-def refusals(rules: Sequence[Rule], goods: Goods, positions: np.ndarray, users: Users) -> np.ndarray:
+def refusals(rules: Sequence[Rule], offered: Goods, users: Users) -> np.ndarray:
     """int64 [n, c]: the place in ``rules`` of the first rule that keeps the item from the user; -1 where none does.
 
-    An unknown price lies in no band, and an unknown age is below every least age.
+    An unknown price lies in no band, and an unknown age is below every least age. ``offered`` is of shape [n, c].
     """
-    by = np.full(positions.shape, -1, np.int64)
+    by = np.full(offered.items.shape, -1, np.int64)
     for place, rule in enumerate(rules):
         if rule.action not in REFUSING:
             continue
-        hit = goods.named(rule.kind, rule.number, positions) & users.meant(rule)
+        hit = offered.named(rule.kind, rule.number) & users.meant(rule)
         if rule.action == "age_restricted":
             hit = hit & ~(users.ages >= rule.value)[:, None]
         elif rule.action == "price_band":
-            prices = goods.prices[positions]
-            hit = hit & ~((prices >= rule.low) & (prices <= rule.high))
+            hit = hit & ~((offered.prices >= rule.low) & (offered.prices <= rule.high))
         elif rule.action == "in_stock":
-            hit = hit & ~goods.stocked[positions]
+            hit = hit & ~offered.stocked
         by[hit & (by < 0)] = place
     return by
 
@@ -193,8 +201,8 @@ def pins(rules: Sequence[Rule], goods: Goods, users: Users, length: int) -> tupl
         if rule.action != "pin" or rule.number < 0 or rule.value > length:
             continue
         rank = int(rule.value) - 1
-        alone = np.full((len(users.segments), 1), rule.number)
-        may = users.meant(rule)[:, 0] & (refusals(rules, goods, alone, users)[:, 0] < 0)
+        alone = goods.at(np.full((len(users.segments), 1), rule.number))
+        may = users.meant(rule)[:, 0] & (refusals(rules, alone, users)[:, 0] < 0)
         may &= (items[:, rank] < 0) & (items != rule.number).all(axis=1)
         items[may, rank], by[may, rank] = rule.number, place
     return items, by
@@ -213,28 +221,29 @@ def extended(positions: np.ndarray, pinned: np.ndarray) -> np.ndarray:
     return np.concatenate([positions, added[:, : new.sum(axis=1).max(initial=0)]], axis=1)
 
 
-def bumps(
-    rules: Sequence[Rule], goods: Goods, positions: np.ndarray, users: Users
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def bumps(rules: Sequence[Rule], offered: Goods, users: Users) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """float64 [n, c], the sum of all boosts and buries, and bool [n, c] by rule id or wish: what each of them names."""
-    bump, named = np.zeros(positions.shape), {}
+    shape = offered.items.shape
+    bump, named = np.zeros(shape), {}
     for rule in rules:
         if rule.action in ("boost", "bury"):
-            hit = goods.named(rule.kind, rule.number, positions) & users.meant(rule)
-            bump += np.where(hit, rule.value if rule.action == "boost" else -rule.value, 0.0)
+            hit = offered.named(rule.kind, rule.number) & users.meant(rule)
+            bump[hit] += rule.value if rule.action == "boost" else -rule.value
             named[rule.rule_id] = hit
-    for wish in users.wishes:
-        hit = goods.named(wish.kind, wish.number, positions[wish.user])
-        bump[wish.user, hit] -= LESS
-        named.setdefault(wish.name, np.zeros(positions.shape, bool))[wish.user] |= hit
+    for kind, number, name in dict.fromkeys((wish.kind, wish.number, wish.name) for wish in users.wishes):
+        theirs = np.zeros((shape[0], 1), bool)
+        theirs[[wish.user for wish in users.wishes if wish.name == name]] = True
+        hit = offered.named(kind, number) & theirs
+        bump[hit] -= LESS
+        named[name] = hit
     return bump, named
 
 
-def _limit(rule: Rule, goods: Goods, positions: np.ndarray, users: Users) -> Limits:
+def _limit(rule: Rule, offered: Goods, users: Users) -> Limits:
     """A cap: of each brand or category at most so many, or of the one it names."""
     if rule.kind:
-        groups = np.zeros(positions.shape, np.int64)
+        groups = np.zeros(offered.items.shape, np.int64)
     else:
-        groups = (goods.brands if rule.action == "cap_brand" else goods.categories)[positions]
-    counts = goods.named(rule.kind, rule.number, positions) & users.meant(rule)
+        groups = offered.brands if rule.action == "cap_brand" else offered.categories
+    counts = offered.named(rule.kind, rule.number) & users.meant(rule)
     return Limits(np.where(counts, groups, -1), int(rule.value))

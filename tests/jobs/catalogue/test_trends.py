@@ -6,7 +6,7 @@ import pytest
 import schemas
 from jobs.catalogue.trends import trends
 from jobs.gate import judge
-from jobs.lists.vectors import SCHEMA, _sold
+from jobs.lists.vectors import SCHEMA, sold
 from tests.training.conftest import write_histories, write_items
 from training.data import load
 from training.trends import sales
@@ -67,6 +67,6 @@ def test_training_counts_the_same(made, spark, tmp_path):
     # the lake's events happened at 9 o'clock
     counted = made(**{user: [(item, age - 9 / 24) for item, age in each] for user, each in events.items()})
     encoded = spark.createDataFrame([(item, [1.0], [], [], []) for item in items], SCHEMA)
-    theirs = {row["id"]: row["sales_vector"] for row in _sold(encoded, counted, [1.0, 1.0, 1.0]).collect()}
+    theirs = {row["id"]: row["sales_vector"] for row in sold(encoded, counted, [1.0, 1.0, 1.0]).collect()}
     assert np.abs(ours).sum(0).min() > 1
     np.testing.assert_allclose(ours, [theirs[item] for item in items], rtol=1e-6)

@@ -4,6 +4,7 @@ import html
 import re
 from datetime import UTC, date, datetime
 
+import mlflow
 import pytest
 
 from jobs.insight.page import show, summary
@@ -45,11 +46,30 @@ def lake(spark, frame, version, tmp_path_factory):
     put("behaviour.histories", *({"user_id": u, "length": 10, **old} for u in "abce"))
     put("catalogue.items", *({"item_id": i, "title": title, "price": 1.5} for i, title in TITLES.items()))
     stamps = {"surface": "home", "policy": "model", "model_version": version, "run_id": "r", "reason": "Bought again"}
+    fronts = []
     places = [{"rank": 2, "item_id": "apple"}, {"rank": 1, "item_id": "bread"}]
     put(
         "lists.recommendations",
         *({"user_id": u, "p_purchase": 0.5} | stamps | place for u in people for place in places),
     )
+    tried = {
+        "surface": "home",
+        "efficient": True,
+        "users": 5.0,
+        "search": "dual",
+        "units": {},
+        "caps": {},
+        "rail": "none",
+    }
+    for audience, point, weights, measures, told in (
+        ("loyal", 0, (0.5, 0.5), (0.25, 2.0), "The loyal ones' bargain."),
+        ("everybody", 1, (1.0, 0.0), (0.5, 1.0), ""),
+        ("everybody", 0, (0.75, 0.25), (0.375, 1.5), "A bargain."),
+    ):
+        tried |= {"audience": audience, "point": point, "chosen": not point, "told": told, "hypervolume": 0.5}
+        mixed = dict(zip(("relevance", "expected_revenue"), weights, strict=True))
+        fronts.append(tried | {"weights": mixed, "measures": dict(zip(("ndcg", "revenue"), measures, strict=True))})
+    put("lists.front", *fronts)
     put("raw.rejects", {"table": "raw.events", "rule": "amount", "reason": "amount = -3.0", "source_row": "{}"})
     check = {"table": "raw.items", "expectation": "unique", "severity": "table", "observed": "2", "expected": "0"}
     put("insight.quality", check | {"success": False}, check | {"success": True})
@@ -67,7 +87,7 @@ def test_counts_and_figures_are_the_nights(lake):
         {"name": "candidate", "figures": {"ndcg_at_10": 0.25}},
         {"name": "popularity", "figures": {"ndcg_at_10": 0.125}},
     ]
-    assert told["absent"] == ["p_click", "expected_revenue"]
+    assert told["absent"] == ["p_click", "expected_revenue", "fairness"]
 
 
 def test_one_shopper_of_each_of_three_segments_with_the_latest_events_first(lake):
@@ -95,3 +115,31 @@ def test_both_forms_say_the_same_and_a_title_is_no_markup(lake, tmp_path, monkey
         for part in (*TITLES.values(), "amount = -3.0", "1,234.50", "0.2500", "Bought again", "saw 2, expected 0"):
             assert part in text
         assert "/the/docs/index.html" in text
+
+
+def test_the_front_is_drawn_with_every_point_and_the_chosen_one_first(lake):
+    front = summary(lake.uri, NIGHT)["front"]
+    assert list(front["audiences"]) == ["everybody", "loyal"]
+    assert front["measures"] == ["ndcg", "revenue"]
+    everybody = front["audiences"]["everybody"]
+    assert everybody["told"] == "A bargain."
+    assert [(point["chosen"], point["measures"]["revenue"]) for point in everybody["points"]] == [
+        (True, 1.5),
+        (False, 1),
+    ]
+
+
+def test_the_choice_is_in_mlflow_once_however_often_the_page_is_made(lake, version, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NIGHT_PAGES", str(tmp_path))
+    for _ in range(2):
+        show(lake.uri, NIGHT)
+    printed = capsys.readouterr().out
+    assert re.search(r"everybody +0\.750 +0\.250", printed)
+    assert "A bargain." in printed
+    client = mlflow.MlflowClient()
+    (run,) = client.search_runs(["1"], f"tags.stage = 'lists' and tags.day = '{NIGHT}'")
+    assert run.data.tags["model_version"] == version
+    assert run.data.metrics["front.everybody.revenue"] == 1.5
+    assert run.data.metrics["front.loyal.weight.expected_revenue"] == 0.5
+    assert run.data.metrics["front.everybody.hypervolume"] == 0.5
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["front.html"]

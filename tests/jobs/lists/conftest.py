@@ -137,12 +137,18 @@ class Shop:
                 rows.append({"user_id": user_id, "preference": name, "value": value})
         return self.frame("profiles.preferences", *rows)
 
+    def front(self, units=None, audience="everybody", **weights):
+        """The chosen point of an audience: its weights, and by objective what a value is divided by, 1 if not given."""
+        row = {"surface": "home", "audience": audience, "chosen": True, "weights": weights}
+        return self.frame("lists.front", row | {"units": units or {}, "caps": {}})
+
     def histories(self, **events):
-        """ann=[(item_id, day of May at midnight UTC), ...], oldest first."""
+        """ann=[(item_id, day of May at midnight UTC, money or nothing), ...], oldest first."""
         rows = []
         for user_id, lines in events.items():
-            times = [datetime(2024, 5, day, tzinfo=UTC) for _, day in lines]
-            rows.append({"user_id": user_id, "item_ids": [item_id for item_id, _ in lines], "times": times})
+            times = [datetime(2024, 5, day, tzinfo=UTC) for _, day, *_ in lines]
+            told = {"item_ids": [item_id for item_id, *_ in lines], "amounts": [(*line, None)[2] for line in lines]}
+            rows.append({"user_id": user_id, "times": times, **told})
         return self.frame("behaviour.histories", *rows)
 
     def trends(self, **items):

@@ -7,11 +7,15 @@ import pyarrow as pa
 import pytest
 
 from jobs.lists.blocks import Block
-from jobs.lists.choice import Shelf, chooser
+from jobs.lists.choice import chooser
 from jobs.lists.house import House
 from jobs.lists.named import Named
+from jobs.lists.offered import Shelf
 from jobs.lists.popularity import Popularity
+from jobs.lists.weighed import Weighed
 from jobs.ranking.rules import Rule
+from jobs.ranking.values import Scale
+from schemas.lists import Surface
 
 NIGHT = date(2024, 5, 31)
 ITEMS = {  # vector without and with the bias, brand, path, price
@@ -21,9 +25,17 @@ ITEMS = {  # vector without and with the bias, brand, path, price
     "pear": ([1, 0, 0], "acme", ["food", "fruit"], 2.0),
 }
 OFFERS = {"apple": 0.5, "pear": 0.375, "bread": 0.125, "cake": 0.0}
+WEIGHED = Weighed(
+    ("relevance", "expected_revenue", "diversity"),
+    {"everybody": np.array([0.7, 0.2, 0.1])},
+    {"relevance": Scale(0.5, np.inf), "expected_revenue": Scale(1.5, np.inf)},
+    None,
+)
 SCHEMA = pa.schema(
     [
         ("user_id", pa.string()),
+        ("audience", pa.string()),
+        ("variety", pa.float64()),
         ("policy", pa.string()),
         ("segment", pa.string()),
         ("group", pa.string()),
@@ -47,10 +59,10 @@ SCHEMA = pa.schema(
 def shelf():
     rows = [
         {"item_id": name, "title": name.title(), "vector": vector, "brand": brand, "category": path[1]}
-        | {"category_path": path, "price": price, "available": True}
+        | {"category_path": path, "price": price, "available": True, "purchases_28d": 1, "sales_vector": []}
         for name, (vector, brand, path, price) in ITEMS.items()
     ]
-    types = {"vector": pa.list_(pa.float32()), "price": pa.float64()}
+    types = {name: pa.list_(pa.float32()) for name in ("vector", "sales_vector")} | {"price": pa.float64()}
     table = pa.table({key: pa.array([row[key] for row in rows], types.get(key)) for key in rows[0]})
     nobody = np.zeros((len(rows), 1), np.int64)
     return Shelf.of(Block(table["item_id"].combine_chunks(), table), Popularity({}, nobody, nobody, 0))
@@ -60,7 +72,7 @@ def shelf():
 def choose(shelf):
     """Rows of one user's list in order of rank, for raw rules {rule_id: (action, kind, name, figures)}."""
 
-    def choose(rules=(), wishes=(), length=3, campaigns=None, **changes):
+    def choose(rules=(), wishes=(), length=3, campaigns=None, weighed=WEIGHED, **changes):
         named: Named = shelf.named
         held = [
             Rule(rule_id, action, kind, named.number(kind, name), **more)
@@ -72,7 +84,9 @@ def choose(shelf):
         user = {"user_id": "ann", "policy": "model", "segment": "new", "buys": True, "wishes": asked}
         user |= {"offers": offers, "item_ids": ["apple"], "times": [datetime(2024, 5, 30)]}
         batch = pa.RecordBatch.from_pylist([user | changes], SCHEMA)
-        (made,) = chooser(shelf, House(held, campaigns or {}), length, NIGHT)(iter([batch]))
+        (made,) = chooser(shelf, House(held, campaigns or {}), weighed, Surface("home", length, 200, True), NIGHT)(
+            iter([batch])
+        )
         return made.to_pylist()
 
     return choose
@@ -153,6 +167,20 @@ def test_the_cheapest_first_with_unknown_prices_last(choose):
     assert column(rows, "diversity") == [1, 1, 0, 0]
 
 
+def test_an_audience_has_its_own_weights_and_a_taste_for_variety_moves_them(choose):
+    own = {"everybody": np.array([0.7, 0.2, 0.1]), "loyal, varied": np.array([0.5, 0.1, 0.4])}
+    weighed = Weighed(WEIGHED.names, own, WEIGHED.scales, 0.25)
+    rows = choose(weighed=weighed, audience="loyal, varied", variety=0.5)
+    # twice the average variety: .4 counts .8, and all are divided by 1.4
+    assert dict(rows[0]["weights"]) == pytest.approx(
+        {"relevance": 0.5 / 1.4, "expected_revenue": 0.1 / 1.4, "diversity": 0.8 / 1.4}
+    )
+    assert column(rows, "item_id") == ["apple", "bread", "pear"]
+    assert dict(choose(weighed=weighed, audience="new")[0]["weights"]) == pytest.approx(
+        {"relevance": 0.7, "expected_revenue": 0.2, "diversity": 0.1}
+    )
+
+
 def test_variety_moves_its_weight_and_both_wishes_take_each_other_back(choose):
     plain = {"relevance": 0.7, "expected_revenue": 0.2, "diversity": 0.1}
     more, less = choose(wishes=["more_variety"]), choose(wishes=["less_variety"])
@@ -186,3 +214,48 @@ def test_without_personalisation_relevance_alone_counts_and_nothing_of_the_histo
     assert column(rows, "rules") == [["no_personalisation"]] * 3
     assert column(rows, "reason") == ["On sale now."] * 3
     assert column(rows, "policy") == ["popular"] * 3
+
+
+def test_some_lists_try_an_item_and_every_row_says_how_likely_that_was(shelf):
+    people = 4000
+    offers = [{"item_id": item, "relevance": relevance} for item, relevance in OFFERS.items()]
+    user = {"policy": "model", "segment": "new", "buys": True, "wishes": [], "offers": offers}
+    batch = pa.RecordBatch.from_pylist([user | {"user_id": f"user{n}"} for n in range(people)], SCHEMA)
+
+    def night(day):
+        make = chooser(shelf, House([], {}), WEIGHED, Surface("home", 2, 200, True), day)
+        return [row for part in make(iter([batch])) for row in part.to_pylist()]
+
+    rows = night(NIGHT)
+    assert rows == night(NIGHT)
+    assert {row["item_id"] for row in rows if row["rank"] == 1} == {"apple"}  # the upper half of the list stays
+    second = [row for row in rows if row["rank"] == 2]
+    stays = [row for row in second if row["policy"] == "model"]
+    assert {(row["item_id"], row["propensity"]) for row in stays} == {("pear", 0.8)}
+    tried = [row for row in second if row["policy"] == "explore"]
+    assert {row["reason"] for row in tried} == {"Shown to a few shoppers to learn who likes it."}
+    # the model expects bread at 1/8 and cake never; with the spread of 20 purchases either may be worth a try
+    odds = {row["item_id"]: row["propensity"] for row in tried}
+    assert sum(odds.values()) == pytest.approx(0.2)
+    for item, likely in odds.items():
+        assert sum(row["item_id"] == item for row in second) / people == pytest.approx(likely, abs=0.02)
+    assert night(date(2024, 6, 1)) != rows  # another night draws anew
+
+
+def test_who_sorts_by_price_or_wants_no_personalisation_gets_nothing_to_try(choose):
+    for number in range(40):
+        for wish in ("sort_by_price", "no_personalisation"):
+            assert set(column(choose(wishes=[wish], user_id=f"user{number}"), "policy")) == {"model"}
+
+
+def test_what_is_refused_pinned_or_at_its_limit_is_not_tried(choose):
+    rules = {"c": ("cap_brand", "", None, {"value": 1.0}), "x": ("exclude", "item", "cake", {})}
+    for number in range(40):
+        rows = choose(rules, user_id=f"user{number}")
+        # apple and bread; pear is of apple's brand, and cake is excluded: there is nothing left to try
+        assert column(rows, "item_id") == ["apple", "bread"]
+        assert column(rows, "propensity") == [1, 1]
+    pinned = [
+        choose({"p": ("pin", "item", "pear", {"value": 3.0})}, user_id=f"user{number}")[2] for number in range(40)
+    ]
+    assert {(row["item_id"], row["propensity"]) for row in pinned} == {("pear", 1)}

@@ -37,7 +37,7 @@ def named():
     ],
 )
 def test_what_a_name_means(named, kind, name, items):
-    found = named.goods.named(kind, named.number(kind, name), np.arange(3))
+    found = named.goods.named(kind, named.number(kind, name))
     assert np.flatnonzero(found).tolist() == items
 
 

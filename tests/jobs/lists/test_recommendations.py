@@ -3,8 +3,10 @@
 import pytest
 
 from jobs.lists.candidates import candidates
+from jobs.lists.front import front
 from jobs.lists.recommendations import audit, recommendations
 from jobs.lists.staged import staged
+from jobs.lists.trials import trials
 from jobs.lists.vectors import vectors
 from jobs.model import Model
 
@@ -121,7 +123,10 @@ def test_from_an_export_to_lists_that_pass_and_a_rerun_gives_the_same_rows(shop,
         # a checkpoint stands for the table that the next job reads
         coded = vectors(catalogue, histories, trends, model, None, None, day=shop.night).localCheckpoint()
         offered = candidates(coded, catalogue, histories, users, log, *control, day=shop.night).localCheckpoint()
-        lists = staged(offered, coded, catalogue, histories, users, *control, model, day=shop.night).localCheckpoint()
+        tried = trials(coded, catalogue, histories, users, control[1], model, day=shop.night).localCheckpoint()
+        given = (offered, coded, catalogue, histories, users)
+        found = front(tried, *given, control[1], None, day=shop.night).localCheckpoint()
+        lists = staged(*given, *control, found, model, day=shop.night).localCheckpoint()
         return shop.contract(
             recommendations(lists, users, catalogue, *control, day=shop.night), "lists.recommendations"
         )

@@ -60,6 +60,7 @@ def _night(shop, rules, preferences):
         shop.users(ann={}, bob={"age": "35-44"}, cy=None),
         rules,
         preferences,
+        shop.front({"relevance": 0.5, "expected_revenue": 4.0}, relevance=0.7, expected_revenue=0.2, diversity=0.1),
         Model("7", "run-7", "unused"),
         day=shop.night,
     )
@@ -72,7 +73,14 @@ def _night(shop, rules, preferences):
 def test_vectors_of_another_model_version_are_refused(shop):
     empty = [
         shop.frame(name)
-        for name in ("lists.candidates", "behaviour.histories", "profiles.users", "lists.rules", "profiles.preferences")
+        for name in (
+            "lists.candidates",
+            "behaviour.histories",
+            "profiles.users",
+            "lists.rules",
+            "profiles.preferences",
+            "lists.front",
+        )
     ]
     vectors = shop.vectors({}, {"apple": ([1, 0],)})
     with pytest.raises(ValueError, match=r"lists\.vectors: model_version is '7', but lists are asked for with '8'"):
@@ -87,16 +95,20 @@ def column(rows, name):
 
 def test_the_blend_orders_the_list_and_its_parts_are_kept(lists):
     ann = lists["ann"]
-    # scaled: relevance 1, 0.4, 0; revenue 2 x 0.5 = 1 (its price) and 5 x 0.75 = 3.75 as 0 and 1, bread has none;
-    # weights .7 .2 .1
-    # first: apple 0.7 + 0 + 0.05 = 0.75, pear 0.28 + 0.2 + 0.05 = 0.53
-    # second: pear is like apple, 0.28 + 0.2 + 0 = 0.48, bread 0 + 0 + 0.05
+    # over the units: relevance 1.2, 0.6, 0.2; revenue 2 x 0.5 = 1 (its price) and 5 x 0.75 = 3.75 as 0.25 and 0.9375,
+    # bread has none; weights .7 .2 .1
+    # first: apple 0.84 + 0.05 + 0.05 = 0.94, pear 0.42 + 0.1875 + 0.05
+    # second: pear is like apple, 0.42 + 0.1875 + 0 = 0.6075, bread 0.14 + 0 + 0.05
     assert column(ann, "item_id") == ["apple", "pear", "bread"]
     assert column(ann, "rank") == [1, 2, 3]
-    assert column(ann, "score") == pytest.approx([0.75, 0.48, 0.05])
+    assert column(ann, "score") == pytest.approx([0.94, 0.6075, 0.19])
     assert column(ann, "relevance") == [0.6, 0.3, 0.1]
     assert column(ann, "p_purchase") == column(ann, "p_click") == [0.5, 0.75, 0.25]
+    assert column(ann, "satisfaction") == pytest.approx([0.5, 0.75, 0.25])  # .3 of the one and .7 of the other
     assert column(ann, "expected_revenue") == [1.0, 3.75, None]
+    assert column(ann, "fairness") == [None, None, 1.0]  # nobody sold anything of late, so nobody is large
+    # both people with a history had apple of late
+    assert column(ann, "novelty") == pytest.approx([0, 1, 1])
     assert column(ann, "diversity") == pytest.approx([1, 0, 1])
     assert ann[0]["weights"] == pytest.approx({"relevance": 0.7, "expected_revenue": 0.2, "diversity": 0.1})
 
@@ -106,7 +118,7 @@ def test_without_prices_the_weight_of_revenue_goes_to_the_others(lists):
     weights = {"relevance": 0.875, "expected_revenue": 0, "diversity": 0.125}
     assert all(row["weights"] == pytest.approx(weights) for row in bob)
     assert column(bob, "expected_revenue") == [None, None]
-    assert column(bob, "score") == pytest.approx([0.875 + 0.0625, 0.0625])
+    assert column(bob, "score") == pytest.approx([0.875 * 1.6 + 0.0625, 0.875 * 0.4 + 0.0625])
 
 
 def test_without_a_purchase_head_revenue_takes_relevance_for_the_probability(lists):
@@ -138,12 +150,12 @@ def test_rules_and_preferences_from_the_tables_to_the_list(shop, night):
     assert told == {
         # her history says much of apple, and nothing of it is told; bread is excluded
         "ann": [("pear", ["no_personalisation", "p"], spring), ("apple", ["no_personalisation"], "On sale now.")],
-        # he is 35: jam, .9375 - .5, and soap .0625; prices are not known, so their order stays
+        # he is 35: jam, 1.4625 - .5, and soap .4125; prices are not known, so their order stays
         "bob": [("jam", ["less_category spread"], "On sale now."), ("soap", [], "On sale now.")],
         "cy": [("pear", ["p"], spring)],  # of unknown age
     }
     assert made["ann"][0]["weights"] == {"relevance": 1, "expected_revenue": 0, "diversity": 0}
-    assert made["bob"][0]["score"] == pytest.approx(0.4375)
+    assert made["bob"][0]["score"] == pytest.approx(0.9625)
 
 
 def test_every_row_says_where_it_comes_from(lists, shop):

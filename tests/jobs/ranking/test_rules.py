@@ -9,9 +9,10 @@ from jobs.ranking.rules import Goods, Rule, Users, Wish, extended, pins, refusal
 
 # apple and pear of brand 0 under 0 > 1, bread of brand 1 under 0 > 2, wine of no brand under 3 alone
 GOODS = Goods(
+    items=np.arange(4),
     brands=np.array([0, 0, 1, -1]),
     categories=np.array([1, 1, 2, 3]),
-    paths=np.array([[0, 1], [0, 1], [0, 2], [3, -1]]),
+    paths=np.array([[0, 0, 0, 3], [1, 1, 2, -1]]),
     prices=np.array([1.0, 2.0, np.nan, 9.0]),
     stocked=np.array([True, False, True, False]),
 )
@@ -53,7 +54,7 @@ def test_what_is_kept_from_a_new_shopper_of_unknown_age(rule, allowed):
 
 def test_the_least_age_itself_is_old_enough():
     rule = Rule("r", "age_restricted", "item", WINE, value=18.0)
-    found = refusals([rule], GOODS, np.full((3, 1), WINE), users("new", "new", "new", ages=[17, 18, np.nan]))
+    found = refusals([rule], GOODS.at(np.full((3, 1), WINE)), users("new", "new", "new", ages=[17, 18, np.nan]))
     assert found.tolist() == [[0], [-1], [0]]
 
 
