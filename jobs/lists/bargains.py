@@ -64,7 +64,8 @@ def settled(
     """
     policies, bargain = tried.tried, bargained(terms, tried.measures)
     values = {name: tried.means(each) for name, each in members.items()}
-    chosen = {name: choose(each, tried.measures, bargain) for name, each in values.items()}
+    usual = _usual(policies, values[next(iter(members))], tried)
+    chosen = {name: choose(each, tried.measures, bargain, usual) for name, each in values.items()}
     targets = {name: _fixed(tried, terms) if terms.way == "fixed" else policies[chosen[name].point] for name in members}
     last = {name: policy(since[name], tried.names) if name in since else None for name in members}
     moves = {
@@ -78,6 +79,7 @@ def settled(
             tried,
             values[name],
             chosen[name],
+            usual,
             np.stack([*moves[name], targets[name]]),
             tried.of(told[3 * place : 3 * place + 3], members[name]),
             last[name],
@@ -92,6 +94,7 @@ def _points(
     tried: Tried,
     values: np.ndarray,
     chosen: Chosen,
+    usual: int | None,
     moves: np.ndarray,
     found: np.ndarray,
     last: np.ndarray | None,
@@ -122,8 +125,15 @@ def _points(
         _gain_share(tried, weights) if audience == EVERYBODY else None,
         moved,
         rail,
-        _told(tried, values, chosen, weights, measures, last, rail, terms),
+        _told(tried, values, chosen, usual, weights, measures, last, rail, terms),
     )
+
+
+def _usual(policies: np.ndarray, values: np.ndarray, tried: Tried) -> int | None:
+    """The policy, of those that look at nothing but what the shopper wants, with the best lists for everybody."""
+    own = np.array([name in SHOPPER for name in tried.names])
+    plain = np.flatnonzero((policies[:, ~own] == 0).all(axis=1))
+    return int(plain[values[plain, tried.measures.index(SHOPPERS)].argmax()]) if len(plain) else None
 
 
 def _fixed(tried: Tried, terms: Terms) -> np.ndarray:
@@ -161,14 +171,16 @@ def _told(
     tried: Tried,
     values: np.ndarray,
     chosen: Chosen,
+    usual: int | None,
     weights: np.ndarray,
     measures: np.ndarray,
     last: np.ndarray | None,
     rail: str,
     terms: Terms,
 ) -> str:
-    """What was settled on, what it costs and brings beside the best for the shopper, and what moved."""
-    best = values[values[:, tried.measures.index(SHOPPERS)].argmax()]
+    """What was settled on, what it costs and brings beside the most relevant lists, and what moved."""
+    shopper = tried.measures.index(SHOPPERS)
+    best = values[values[:, shopper].argmax() if usual is None else usual]
     way = {"nash": "Nash bargain", "knee": "Knee", "constraint": f"Most {terms.wanted}", "fixed": "Fixed weights"}
     change = ", ".join(
         f"{name} {100 * (mine / other - 1):+.1f} %"
@@ -177,7 +189,7 @@ def _told(
     )
     words = [
         f"{way[terms.way]} among the {int(chosen.allowed.sum())} of {len(values)} policies that keep {terms.floor:.0%} "
-        f"of the best {SHOPPERS}; beside the lists with the best {SHOPPERS}: {change}."
+        f"of the best {SHOPPERS}; beside the most relevant lists: {change}."
     ]
     words += [f"No policy keeps the bound on {name}, so it was left out." for name in chosen.unmet]
     if last is not None:

@@ -54,17 +54,18 @@ class Chosen:
     unmet: tuple[str, ...] = ()
 
 
-def choose(values: np.ndarray, names: Sequence[str], terms: Bargain) -> Chosen:
+def choose(values: np.ndarray, names: Sequence[str], terms: Bargain, usual: int | None = None) -> Chosen:
     """The point that the terms take among those that keep the floors and are not dominated there.
 
-    Without a bargain a measure with a floor falls to its floor, and the others stay what they are at the best point of
-    the measures with floors: below that nobody would agree (Nash, Econometrica 1950; with powers: Kalai 1977). A
-    measure of which no allowed point has more than that takes no part. Multiplying a measure by a positive number
-    changes no choice. Equal points: the first.
+    Without a bargain a measure with a floor falls to its floor, and the others are what they are at the usual point:
+    below that nobody would agree (Nash, Econometrica 1950; with powers: Kalai 1977). A measure of which no allowed
+    point has more than that takes no part. Multiplying a measure by a positive number changes no choice. Equal points:
+    the first.
 
     Args:
         values: float64 [p, m], higher is better; those of measures with floors are not negative.
         names: of the measures.
+        usual: the point without a bargain; None is the best of the measures with floors.
 
     Raises:
         ValueError: if there is no point, a value is not finite, or a measure of the terms is not among the names.
@@ -77,7 +78,7 @@ def choose(values: np.ndarray, names: Sequence[str], terms: Bargain) -> Chosen:
             raise ValueError(f"the bargain is about {name!r}; the front has: {', '.join(names)}")
     place = {name: column for column, name in enumerate(names)}
     allowed, unmet = _allowed(values, place, terms)
-    disagreement = _disagreement(values, place, terms, allowed)
+    disagreement = _disagreement(values, place, terms, allowed, usual)
     if terms.way == "fixed":
         return Chosen(0, allowed, disagreement, unmet)
     good = np.flatnonzero(allowed)
@@ -105,13 +106,17 @@ def _allowed(values: np.ndarray, place: dict[str, int], terms: Bargain) -> tuple
     return allowed, tuple(unmet)
 
 
-def _disagreement(values: np.ndarray, place: dict[str, int], terms: Bargain, allowed: np.ndarray) -> np.ndarray:
+def _disagreement(
+    values: np.ndarray, place: dict[str, int], terms: Bargain, allowed: np.ndarray, usual: int | None
+) -> np.ndarray:
     with_floor = [place[name] for name in terms.floors]
-    if not with_floor:
+    if not with_floor and usual is None:
         return values[allowed].min(axis=0)
     best = values[:, with_floor].max(axis=0)
-    shares = normalised(values[:, with_floor], np.zeros(len(with_floor)), best).sum(axis=1)
-    point = values[int(shares.argmax())].copy()
+    if usual is None:
+        shares = normalised(values[:, with_floor], np.zeros(len(with_floor)), best).sum(axis=1)
+        usual = int(shares.argmax())
+    point = values[usual].copy()
     point[with_floor] = best * list(terms.floors.values())
     return point
 

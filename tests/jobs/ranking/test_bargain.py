@@ -25,6 +25,12 @@ def test_the_nash_point_by_hand():
     assert choose(FRONT, NAMES, Bargain("nash", {"ndcg": 0.75}, {"revenue": 2.0})).point == 3
 
 
+def test_gains_are_counted_from_the_usual_point_where_it_is_named():
+    # over (.75, 4.25), what the second point has: the third's .125 x .75, the fourth's .0625 x 2.25, the fifth's 0
+    assert choose(FRONT, NAMES, NASH, 1).disagreement.tolist() == [0.75, 4.25]
+    assert choose(FRONT, NAMES, NASH, 1).point == 3
+
+
 def test_the_other_ways_by_hand():
     assert choose(FRONT, NAMES, Bargain("constraint", {"ndcg": 0.75}, {}, wanted="revenue")).point == 4
     assert choose(FRONT, NAMES, Bargain("constraint", {"ndcg": 0.875}, {}, wanted="revenue")).point == 2
