@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-EVERYBODY = "everybody"
+from jobs.lists.audiences import EVERYBODY
+
 AUDIENCES = 40  # shown at most
 
 

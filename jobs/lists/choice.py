@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.lists.asking import REFUSES
 from jobs.lists.blocks import parts
 from jobs.lists.curious import LEARNING, curious, draws
-from jobs.lists.house import CHEAPEST_FIRST, REFUSES, House, moved_by, weights
+from jobs.lists.house import CHEAPEST_FIRST, House, moved_by, weights
 from jobs.lists.offered import Shelf, objectives
 from jobs.lists.reasons import from_others, personal
 from jobs.lists.weighed import Weighed

@@ -15,16 +15,17 @@ import schemas
 from jobs.lists.asking import agreed, asking
 from jobs.lists.audiences import EVERYBODY, audiences
 from jobs.lists.bargains import Points, policy, settled
+from jobs.lists.genetic import genetic
 from jobs.lists.held import Held, lines, scales_of
 from jobs.lists.offered import TOLD, Shelf, objectives
-from jobs.lists.searches import SEARCHES
-from jobs.ranking.search import Problem
+from jobs.ranking.search import Problem, dual, grid
 from jobs.ranking.tried import Tried
 from jobs.ranking.values import Scale
 from jobs.reads import before, last, on
 from schemas.lists import SURFACES, Surface
 from schemas.objectives import TERMS, WEIGHTS
 
+SEARCHES = {"dual": dual, "grid": grid, "genetic": genetic}  # by the name in Terms.search
 USERS = 2000  # whose candidates tell the scales where there is no trial
 WEEKS = 4  # of trials, each over seven days of its own
 READS = {

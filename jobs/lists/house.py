@@ -7,11 +7,12 @@ from datetime import date
 import numpy as np
 from pyspark.sql import Row
 
+from jobs.lists.asking import REFUSES
 from jobs.lists.named import Named
 from jobs.lists.reasons import of_campaign
 from jobs.ranking.rules import Rule, Ruled
 
-REFUSES, CHEAPEST_FIRST = "no_personalisation", "sort_by_price"
+CHEAPEST_FIRST = "sort_by_price"
 VARIETY = {"more_variety": 2.0, "less_variety": 0.5}  # what they multiply the weight of diversity by
 
 

@@ -20,6 +20,7 @@ from jobs.reads import model as version
 from jobs.reads import on
 from schemas.lists import SURFACES, Surface
 
+EXACT = "decimal(18,12)"  # adds up to the same in any order, doubles don't, and a rerun must give the same lists
 READS = {
     "candidates": on("lists.candidates"),
     "vectors": on("lists.vectors"),
@@ -103,7 +104,7 @@ def desks(
     shelf.require(version)
     own = vectors.where("kind = 'user'").select(F.col("id").alias("user_id"), "variety")
     offers = _offers(candidates, histories, who.join(_tastes(users, own, who), "user_id", how="left"))
-    variety, holding = own.agg(F.avg("variety")).first()[0], in_force(rules)
+    variety, holding = own.agg(F.avg(F.col("variety").cast(EXACT)).cast("double")).first()[0], in_force(rules)
     return [
         Desk(
             surface,

@@ -73,7 +73,7 @@ class Penalty:
         self._own = _in_order(_times_log(self._shares, self._shares))[:, None]
         self.largest = calibration.weight * -np.log(SMOOTHED)
 
-    def now(self) -> np.ndarray:
+    def costs(self) -> np.ndarray:
         """float64 [n, c]: what each candidate would cost at the next rank."""
         more = (1 - SMOOTHED) / (self._chosen + 1)
         without = _times_log(self._shares, more * self._counts + SMOOTHED * self._shares)

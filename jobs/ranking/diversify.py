@@ -133,7 +133,7 @@ class _Block:
         varied, rows = self.half.any(), self.vectors.reshape(-1, self.vectors.shape[2])
         for rank in range(ranks):
             np.subtract(self.level, np.multiply(like, self.half, out=total), out=total)
-            now = None if penalty is None else penalty.now()
+            now = None if penalty is None else penalty.costs()
             if now is not None:
                 np.subtract(total, now, out=total, casting="same_kind")
             best, found = places.at(rank, *self._best(total, picks[:rank], now))
