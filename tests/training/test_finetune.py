@@ -12,6 +12,7 @@ from tests.training.conftest import DAY
 from tests.training.launcher import checkpoints, curve, fork, launch, the_run
 from training.backbone import load_backbone, load_tokenizer, tokenise
 from training.data import load
+from training.precision import mixed
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -90,7 +91,7 @@ def test_what_stands_above_the_texts_ends_on_those_that_are_exported(trained: Pa
     assert any(not torch.equal(start[name], learned[f"texts.{name}"]) for name in start)
     night = load(str(lake), DAY)
     ids, mask = map(torch.from_numpy, tokenise(load_tokenizer(tiny.backbone, tiny.max_tokens), night.texts))
-    with torch.no_grad():
+    with torch.no_grad(), mixed("cpu", tiny.bfloat16):
         torch.testing.assert_close(last["table"], encoder(ids, mask), atol=1e-5, rtol=1e-4)
 
 

@@ -10,7 +10,8 @@ PRICES = np.array([[3.0, np.nan, 1.0, 1.0]] * 2)
 
 
 def lists(picks):
-    return Blend(np.array(picks), np.array([[0.9, 0.8, 0.7, 0.6]] * 2), np.full((2, 4), 0.125), {})
+    scores = np.array([[0.9, 0.8, 0.7, 0.6]] * 2)
+    return Blend(np.array(picks), scores, np.full((2, 4), 0.125), {}, base=scores)
 
 
 def test_only_who_asked_gets_the_list_by_price_and_unknown_prices_come_last():
