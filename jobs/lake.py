@@ -5,6 +5,7 @@ nights up to it) in one commit, so that a rerun gives the same table and a reade
 """
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -13,13 +14,16 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from schemas import Table
+
+log = logging.getLogger(__name__)
 
 # spelled-out literals of this length are keys, never data: kept out of plans and event logs
 SECRETS = r"(?i)X'[0-9a-f]{64,}'|0x[0-9a-f]{64,}|\[[0-9a-f]{2}( [0-9a-f]{2}){31,}\]"
@@ -91,15 +95,22 @@ class Lake:
     def read(self, table: Table, after: date | None = None, day: date | None = None) -> DataFrame:
         """The rows of the nights in (after, day]; a None bound is open.
 
+        A column that the contract got after the table was made is null.
+
         Raises:
-            ValueError: if the table doesn't exist, or lacks a column of its contract.
+            ValueError: if the table doesn't exist, or lacks a column that its contract requires.
         """
         if not self.exists(table):
             raise ValueError(f"{table.name}: no Delta table at {self.path(table)}; run the job that makes it first")
         frame = self.spark.read.format("delta").load(self.path(table))
-        missing = [name for name in table.column_names if name not in frame.columns]
-        if missing:
-            raise ValueError(f"{table.name}: the table at {self.path(table)} has no column {', '.join(missing)}")
+        missing = [column for column in table.columns if column.name not in frame.columns]
+        required = ", ".join(column.name for column in missing if column.required)
+        if required:
+            raise ValueError(
+                f"{table.name}: the table at {self.path(table)} has no column {required}, which is required; delete this "
+                "folder and run the job that makes the table"
+            )
+        frame = frame.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
         condition = between(table.night, after, day)
         return frame.where(condition) if condition else frame
 
@@ -134,6 +145,7 @@ class Lake:
         Raises:
             OSError: if another run committed to the table at the same moment; these rows are not in it.
         """
+        self._grow(table)
         schema = to_arrow_schema(StructType.fromDDL(table.ddl))
         columns = dict(zip(table.column_names, zip(*rows, strict=True), strict=True))
         try:
@@ -153,6 +165,7 @@ class Lake:
 
     def replace(self, frame: DataFrame, table: Table, where: str, about: dict) -> None:
         """Puts ``frame`` in the place of the rows that meet ``where``, in one commit signed with ``about``."""
+        self._grow(table)
         (
             # Delta's own optimized writes start a task for each folder, which costs a year's history a minute
             frame.select(*table.column_names)
@@ -164,6 +177,20 @@ class Lake:
             .partitionBy(*table.partition)
             .save(self.path(table))
         )
+
+    def _grow(self, table: Table) -> None:
+        if self.exists(table):
+            grow(DeltaTable(self.path(table)), table)
+
+
+def grow(delta: DeltaTable, table: Table) -> None:
+    """Adds what columns of its contract the table lacks, in a commit of their own; earlier nights have null there."""
+    there = {field.name for field in delta.schema().fields}
+    missing = [column.name for column in table.columns if column.name not in there]
+    if missing:
+        fields = Schema.from_json(StructType.fromDDL(table.ddl).json()).fields
+        delta.alter.add_columns([field for field in fields if field.name in missing])
+        log.info("%s: the table got the column %s; nights before this one have null there", table.name, ", ".join(missing))
 
 
 def path(uri: str, table: Table) -> str:

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.lake import Lake
+from jobs.lake import Lake, grow
 from schemas import Table
 
 NIGHT = "_night"  # of a rejected row: the columns that name its folder are null
@@ -92,6 +92,7 @@ class Staged:
         schema = Schema.from_json(StructType.fromDDL(self.table.ddl).json())
         partition = list(self.table.partition)
         delta = DeltaTable.create(self.path, schema, mode="ignore", partition_by=partition)
+        grow(delta, self.table)
         old = [
             RemoveAction(file["path"], True, int(time.time() * 1000), file["size_bytes"], _texts(file["partition"]))
             for file in pa.table(delta.get_add_actions()).to_pylist()

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
+from pyspark.sql import functions as F
 
 import schemas
 from jobs.lake import signed
@@ -64,15 +65,22 @@ def test_a_log_tells_whether_a_partition_has_rows(spark, lake, frame):
 def test_a_missing_table_and_a_missing_column_are_named(spark, lake):
     with pytest.raises(ValueError, match=r"raw\.users: no Delta table at"):
         lake.read(USERS)
-    people(spark, FIRST, "ann").drop("attributes").write.format("delta").save(lake.path(USERS))
-    with pytest.raises(ValueError, match=r"raw\.users: .* has no column attributes"):
+    people(spark, FIRST, "ann").drop("user_id").write.format("delta").save(lake.path(USERS))
+    with pytest.raises(ValueError, match=r"raw\.users: .* has no column user_id, which is required; delete"):
         lake.read(USERS)
     assert not signed(lake.uri, schemas.table("raw.items"), FIRST, "run")
 
 
-def test_a_key_in_an_expression_is_not_in_the_plan(spark, capsys):
-    from pyspark.sql import functions as F
+def test_a_table_gets_the_columns_that_its_contract_got(spark, lake):
+    people(spark, FIRST, "ann").drop("attributes").write.format("delta").partitionBy("day").save(lake.path(USERS))
+    assert [row["attributes"] for row in lake.read(USERS).collect()] == [None]
+    put(lake, people(spark, SECOND, "bob").withColumn("attributes", F.create_map(F.lit("age"), F.lit("40"))), SECOND)
+    expected = {"ann": None, "bob": {"age": "40"}}
+    assert {row["user_id"]: row["attributes"] for row in lake.read(USERS).collect()} == expected
+    assert lake.spark.read.format("delta").load(lake.path(USERS)).columns == ["day", "user_id", "attributes"]
 
+
+def test_a_key_in_an_expression_is_not_in_the_plan(spark, capsys):
     key = bytes(range(64))
     spark.range(1).select(F.sha2(F.concat(F.lit(key), F.col("id").cast("string").cast("binary")), 256)).explain(True)
     assert key.hex().upper() not in capsys.readouterr().out.upper().replace(" ", "")
