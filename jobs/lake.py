@@ -107,8 +107,8 @@ class Lake:
         required = ", ".join(column.name for column in missing if column.required)
         if required:
             raise ValueError(
-                f"{table.name}: the table at {self.path(table)} has no column {required}, which is required; delete this "
-                "folder and run the job that makes the table"
+                f"{table.name}: the table at {self.path(table)} has no column {required}, which is required; delete "
+                "this folder and run the job that makes the table"
             )
         frame = frame.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
         condition = between(table.night, after, day)
@@ -186,11 +186,12 @@ class Lake:
 def grow(delta: DeltaTable, table: Table) -> None:
     """Adds what columns of its contract the table lacks, in a commit of their own; earlier nights have null there."""
     there = {field.name for field in delta.schema().fields}
-    missing = [column.name for column in table.columns if column.name not in there]
+    fields = Schema.from_json(StructType.fromDDL(table.ddl).json()).fields
+    missing = [field for field in fields if field.name not in there]
     if missing:
-        fields = Schema.from_json(StructType.fromDDL(table.ddl).json()).fields
-        delta.alter.add_columns([field for field in fields if field.name in missing])
-        log.info("%s: the table got the column %s; nights before this one have null there", table.name, ", ".join(missing))
+        delta.alter.add_columns(missing)
+        names = ", ".join(field.name for field in missing)
+        log.info("%s: the table got the column %s; nights before this one have null there", table.name, names)
 
 
 def path(uri: str, table: Table) -> str:
