@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jobs.ranking.lagrange import constrained
-from jobs.ranking.pareto import nondominated, normalised
+from jobs.ranking.promising import promising
 from jobs.ranking.trial import Trial
 
 DIVERSITY = "diversity"
@@ -18,9 +18,10 @@ SHOPPER = ("relevance", "satisfaction")  # objectives that all say what the shop
 MIXES = np.linspace(0, 1, 5)  # of these two
 LOSSES = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of what the shopper wants, given up for the others
 STRENGTHS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0)  # of diversity, beside all other weights as 1
-BETWEEN = 16  # policies tried at once between those that were
-WIDTH = 0.02  # what two neighbours that agree in a measure are taken to differ in it, of its range
-DUAL_USERS = 500  # whose lists decide the multipliers
+LADDER = 0.3  # of all evaluations: so many go to multipliers, the others to what then looks promising
+TOGETHER = 32  # policies tried at once
+DUAL_USERS = 200  # whose lists decide the multipliers
+SEED = 17
 
 
 class Problem(NamedTuple):
@@ -59,56 +60,33 @@ def dual(problem: Problem, evaluations: int) -> Found:
     First the mix of the shopper's objectives whose lists do best. Then, for each choice of other objectives and each
     of :data:`LOSSES`, :func:`jobs.ranking.lagrange.constrained` says what a unit of the shopper's is worth there; that
     is the policy. Each of these with each of :data:`STRENGTHS` of diversity; of both every second, third and so on
-    where that would be too many evaluations. What is left of them goes to the middle between neighbours on the front
-    that lie far apart, as in adaptive weighted sums (Kim and de Weck 2005).
+    where that would be too many evaluations. Then each objective alone: where the front ends. What is left of the
+    evaluations goes to what :func:`jobs.ranking.promising.promising` foresees.
     """
-    names = problem.names
+    names, ladder = problem.names, int(LADDER * evaluations)
     mixes = _mixes(names)
     values = problem.evaluate(mixes)
     shopper = mixes[int(values[:, 0].argmax())]
     others = [place for place, name in enumerate(names) if name not in (*SHOPPER, DIVERSITY)]
     choices = [np.array(each) for size in range(1, len(others) + 1) for each in combinations(others, size)]
     every = 1
-    while every < len(STRENGTHS) and _rays(choices, every) * len(STRENGTHS[::every]) > evaluations - len(mixes):
+    while every < len(STRENGTHS) and _rays(choices, every) * len(STRENGTHS[::every]) > ladder:
         every += 1
     rays = [np.zeros(len(names))]
     for together in choices:
         rays += _multiplied(problem.trial, names, shopper, together, LOSSES[::every])
     plain = np.array([_normal(shopper + ray) for ray in rays])
     diverse = np.eye(len(names))[names.index(DIVERSITY)]
-    tried = np.unique(np.concatenate([(plain + each * diverse) / (1 + each) for each in STRENGTHS[::every]]), axis=0)
+    mixed = [(plain + each * diverse) / (1 + each) for each in STRENGTHS[::every]]
+    tried = np.unique(np.concatenate([*mixed, np.eye(len(names))]), axis=0)[: evaluations - len(mixes)]
     found = Found(np.concatenate([mixes, tried]), np.concatenate([values, problem.evaluate(tried)]))
+    random = np.random.default_rng(SEED)
     while (left := evaluations - len(found.weights)) > 0:
-        between = _between(found, min(left, BETWEEN))
-        if not len(between):
+        new = promising(*found, min(left, TOGETHER), random)
+        if not len(new):
             break
-        met = problem.evaluate(between)
-        found = Found(np.concatenate([found.weights, between]), np.concatenate([found.values, met]))
+        found = Found(np.concatenate([found.weights, new]), np.concatenate([found.values, problem.evaluate(new)]))
     return found
-
-
-def _between(found: Found, count: int) -> np.ndarray:
-    """float64 [p, o]: the middles of the pairs on the front that leave most between them, up to so many.
-
-    Two points are neighbours if no third one is nearer to both (relative neighbourhood: Toussaint 1980).
-    """
-    front = np.flatnonzero(nondominated(found.values))
-    at = normalised(found.values[front], found.values.min(axis=0), found.values.max(axis=0))
-    apart = np.abs(at[:, None, :] - at)
-    far = apart.sum(axis=2)
-    nearer = np.maximum(far[:, None, :], far[None, :, :]).min(axis=2, where=_others(len(front)), initial=np.inf)
-    first, second = np.nonzero(np.triu(far <= nearer, 1))
-    room = np.prod(apart[first, second] + WIDTH, axis=1)
-    middles = (found.weights[front[first]] + found.weights[front[second]]) / 2
-    new = np.abs(middles[:, None, :] - found.weights).sum(axis=2).min(axis=1, initial=np.inf) > 1e-6
-    best = np.argsort(-room[new], kind="stable")[:count]
-    return middles[new][best]
-
-
-def _others(count: int) -> np.ndarray:
-    """bool [i, j, k]: whether k is neither i nor j."""
-    same = np.eye(count, dtype=bool)
-    return ~(same[:, None, :] | same[None, :, :])
 
 
 def _rays(choices: Sequence[np.ndarray], every: int) -> int:
