@@ -119,12 +119,15 @@ class Exploring:
         budget: expected places a list, from 0 to 1; they lie in its lower half.
         pool: candidates that may be tried, those with the highest upper bounds.
         prior: purchases that the model's own word about an item is worth.
+        arrivals: share of the explored places that goes to items first seen within ARRIVED_DAYS, where a user has any.
     """
 
     way: str = "thompson"
     budget: float = 0.2
     pool: int = 16
     prior: float = 20.0
+    arrivals: float = 0.5
 
 
+ARRIVED_DAYS = 28
 EXPLORING = Exploring()

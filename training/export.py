@@ -25,7 +25,7 @@ from training.precision import mixed, product_type
 from training.recipe import Recipe
 from training.trends import SALES
 
-FORMAT = 7
+FORMAT = 8
 TOLERANCE = 1e-4  # between the exported programs and the model, relative to the vectors' largest entry
 BATCH = torch.export.Dim("B", min=1, max=65536)
 
@@ -167,6 +167,7 @@ def _manifest(
     return {
         "format": FORMAT,
         "dim": recipe.dim,
+        "text_dim": recipe.text_dim,
         "max_history": recipe.max_history,
         "max_tokens": recipe.max_tokens,
         "max_tags": night.tags.shape[1],

@@ -1,5 +1,5 @@
 """The best items of each user on each surface, of those that the rules allow: exact top-K for users the model knows,
-popular items for the others; then what is pinned for them.
+popular items for the others; then arrivals that they may like, and what is pinned for them.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,14 +14,17 @@ from pyspark.sql import functions as F
 from scipy import sparse
 from scipy.special import expit
 
+from jobs.lists.added import arriving, with_added
+from jobs.lists.arrivals import Arrivals
 from jobs.lists.asking import agreed, asking
 from jobs.lists.blocks import Block, matrix, parts, spread
 from jobs.lists.floor import Floor
 from jobs.lists.named import ASKED, in_force
 from jobs.lists.popularity import Popularity
 from jobs.lists.vectors import VECTORS
-from jobs.ranking.rules import extended
+from jobs.model import Model
 from jobs.ranking.topk import top_k
+from jobs.reads import model as version
 from jobs.reads import on, upto
 from schemas.lists import SURFACES, Surface
 
@@ -33,6 +36,7 @@ READS = {
     "log": upto("behaviour.log"),
     "rules": on("lists.rules"),
     "preferences": on("profiles.preferences"),
+    "model": version(),
 }
 
 FOUND = (
@@ -53,30 +57,43 @@ def candidates(
     log: DataFrame,
     rules: DataFrame,
     preferences: DataFrame,
+    model: Model,
     *,
     day: date,
 ) -> DataFrame:
-    """Every user of ``users`` on every surface, with up to ``surface.candidates`` items that are on sale, and pins.
+    """Every user of ``users`` on every surface, with up to ``surface.candidates`` items that are on sale, arrivals and
+    pins.
 
     Who wants no personalisation is a user without a vector, a group or a purchase here.
     """
-    on_sale = items.where("on_sale").select("item_id", *ASKED)
+    on_sale = items.where("on_sale").select("item_id", "first_seen", *ASKED)
     of_items = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"), "vector", *HEADS)
     block = Block.pull(of_items.join(on_sale, "item_id", how="inner"))
     if not len(block.ids):
         raise ValueError(f"catalogue.items: on_sale is true for no item with a vector, night {day}; check the source")
     who = asking(users, preferences)
-    floor = Floor(block, Popularity.pull(agreed(histories, who), who, block, day))
+    counted = agreed(histories, who)
+    floor = Floor(block, Popularity.pull(counted, who, block, day))
+    everything, buyers = bought_by(of_items, counted)
     of_users = vectors.where("kind = 'user'").select(F.col("id").alias("user_id"), "vector", *HEADS, "repeats")
-    asked = _known(who.join(of_users, "user_id", how="left"))
+    past = counted.select("user_id", F.col("item_ids").alias("past"))
+    asked = _known(who.join(of_users, "user_id", how="left")).join(past, "user_id", how="left")
     holding, found = in_force(rules), []
     for surface in SURFACES:
         left_out = F.array().cast("array<string>")
         everybody = asked.withColumn("bought", left_out) if surface.repeat else _with_bought(asked, log)
-        search = searcher(floor.of(holding, surface, day), surface)
+        shown = floor.of(holding, surface, day)
+        search = searcher(shown, surface, Arrivals.of(everything, buyers, shown.block, model.path))
         found.append(spread(everybody, "user_id").mapInArrow(search, FOUND).withColumn("surface", F.lit(surface.name)))
-    version = vectors.select("model_version").limit(1)
-    return reduce(DataFrame.unionByName, found).crossJoin(F.broadcast(version)).withColumn("day", F.lit(day))
+    found = reduce(DataFrame.unionByName, found)
+    return found.withColumns({"model_version": F.lit(model.version), "day": F.lit(day)})
+
+
+def bought_by(of_items: DataFrame, histories: DataFrame) -> tuple[Block, np.ndarray]:
+    """All items with their vectors, and float64 [items], how many users bought each."""
+    users = histories.select(F.explode(F.array_distinct("item_ids")).alias("item_id")).groupBy("item_id").count()
+    block = Block.pull(of_items.select("item_id", "vector").join(users, "item_id", how="left").na.fill(0, ["count"]))
+    return block, block.columns["count"].to_numpy().astype(np.float64)
 
 
 def _known(asked: DataFrame) -> DataFrame:
@@ -96,29 +113,32 @@ def _with_bought(asked: DataFrame, log: DataFrame) -> DataFrame:
     return asked.join(bought, "user_id", how="left").withColumn("bought", F.coalesce(theirs, F.array()))
 
 
-def searcher(floor: Floor, surface: Surface) -> Callable:
+def searcher(floor: Floor, surface: Surface, arrivals: Arrivals | None = None) -> Callable:
     """A function for ``mapInArrow``: batches of users with bought and a user's vectors to :data:`FOUND`.
 
     A user without a vector gets popular items. Their relevance is the share of the popularity of the list: what softmax
-    makes of its logarithm. Pinned items that are not among a user's best come after them.
+    makes of its logarithm. Arrivals and pinned items that are not among a user's best come after them.
+
+    Args:
+        arrivals: looked for by what users bought, the column ``past``; None looks for none.
     """
     block = floor.block
     items, sales = block.matrix("vector"), floor.popularity.items()
     heads = {name: block.matrix(name) for name in HEADS}
 
-    def by_model(users: pa.RecordBatch, banned: sparse.csr_array | None, pinned: np.ndarray) -> tuple[np.ndarray, ...]:
+    def by_model(users: pa.RecordBatch, banned: sparse.csr_array | None, more: np.ndarray) -> tuple[np.ndarray, ...]:
         again, wanted = _added(users["repeats"], block), matrix(users["vector"])
         best = top_k(wanted, items, surface.candidates, added=again, excluded=banned)
-        positions, scores = with_pins(*best, pinned, wanted, items, again)
+        positions, scores = with_added(*best, more, wanted, items, again)
         of_users = {name: matrix(users[name]) for name in HEADS}
         return positions, softmax(scores), answers(of_users, heads, positions, scores)
 
     def by_popularity(
-        users: pa.RecordBatch, banned: sparse.csr_array | None, pinned: np.ndarray
+        users: pa.RecordBatch, banned: sparse.csr_array | None, more: np.ndarray
     ) -> tuple[np.ndarray, ...]:
         wanted = floor.popularity.users(users["group"].to_pylist())
         best = top_k(wanted, sales, surface.candidates, excluded=banned)
-        positions, counts = with_pins(*best, pinned, wanted, sales)
+        positions, counts = with_added(*best, more, wanted, sales)
         counts = counts.clip(0)
         total = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
@@ -132,34 +152,10 @@ def searcher(floor: Floor, surface: Surface) -> Callable:
                 if users.num_rows:
                     refused, pinned = floor.asked(users, surface.length)
                     banned = _either(refused, _excluded(users["bought"], block))
-                    yield _output(users, block, policy, *find(users, banned, pinned))
+                    more = pinned if arrivals is None else arriving(arrivals.liked(users["past"]), banned, pinned)
+                    yield _output(users, block, policy, *find(users, banned, more))
 
     return search
-
-
-def with_pins(
-    positions: np.ndarray,
-    scores: np.ndarray,
-    pinned: np.ndarray,
-    users: np.ndarray,
-    items: np.ndarray,
-    added: sparse.csr_array | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`top_k`'s answer, and after it the pinned items that it lacks, with their scores.
-
-    Args:
-        positions, scores: [n, k].
-        pinned: int64 [n, length], items; -1 for none.
-        users, items, added: as :func:`top_k` was given.
-    """
-    wider = extended(positions, pinned)
-    rows, columns = np.nonzero(wider[:, positions.shape[1] :] >= 0)
-    more = np.full((len(positions), wider.shape[1] - positions.shape[1]), -np.inf)
-    own = wider[rows, columns + positions.shape[1]]
-    more[rows, columns] = np.einsum("pd,pd->p", users[rows].astype(np.float64), items[own].astype(np.float64))
-    if added is not None and len(own):
-        more[rows, columns] += added[rows, own]
-    return wider, np.concatenate([scores, more], axis=1)
 
 
 def answers(

@@ -116,8 +116,9 @@ def _explored(
     means = np.where(np.ma.getmaskarray(known), asked.values["relevance"].filled(0.0), known.filled(0.0))
     willing = ~_wishing(wishes, CHEAPEST_FIRST) & ~_wishing(wishes, REFUSES)
     mine = draws(batch["user_id"].to_pylist(), surface, day)
-    vectors = shelf.units[asked.positions]
-    return curious(lists, asked.held, means, shelf.seen[asked.positions], vectors, willing, mine, surface)
+    at = asked.positions
+    about = (shelf.seen[at], shelf.arrived[at], shelf.units[at])
+    return curious(lists, asked.held, means, *about, willing, mine, surface)
 
 
 def _wishing(wishes: list[list[dict]], name: str) -> np.ndarray:

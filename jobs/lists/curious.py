@@ -22,6 +22,7 @@ def curious(
     held: Ruled,
     means: np.ndarray,
     seen: np.ndarray,
+    arrived: np.ndarray,
     vectors: np.ndarray,
     willing: np.ndarray,
     draws: np.ndarray,
@@ -34,6 +35,7 @@ def curious(
         held: their candidates under the rules: what is refused, pinned or at its limit is not tried.
         means: float64 [n, c], how likely the user is to take a candidate.
         seen: float64 [n, c], how often the candidate was taken of late: the more, the less there is to learn.
+        arrived: bool [n, c], whether it is new: a part of the places is for these.
         vectors: float32 [n, c, d], of unit length or zero.
         willing: bool [n].
         draws: float64 [n, 3], uniform, the user's own of the night.
@@ -42,11 +44,9 @@ def curious(
     free = np.zeros(lists.picks.shape, bool)
     free[:, surface.length // 2 :] = True
     free &= willing[:, None] & (lists.picks >= 0) & ~_among(lists.picks, held.pinned)
-    pool = _pool(lists, held, means, seen)
-    there = pool >= 0
-    told = [np.take_along_axis(each, pool.clip(0), axis=1) for each in (means, seen)]
-    shares = WAYS[EXPLORING.way](told[0], spread(*told, EXPLORING.prior), there)
-    found = explored(lists.picks, pool, shares, free, EXPLORING.budget, draws)
+    parts = [_waiting(lists, held, means, seen, mine) for mine in (~arrived, arrived)]
+    pool = np.concatenate([pool for pool, _ in parts], axis=1)
+    found = explored(lists.picks, pool, _shared(*(shares for _, shares in parts)), free, EXPLORING.budget, draws)
     rows = np.flatnonzero(found.tried.any(axis=1))
     diversity, scores = lists.diversity.copy(), lists.scores.copy()
     diversity[rows] = diversity_of(found.picks[rows], vectors[rows])
@@ -63,9 +63,13 @@ def draws(users: Sequence[str], surface: Surface, day: date) -> np.ndarray:
     return (np.frombuffer(told, "<u8").reshape(-1, 3) >> np.uint64(11)) * 2.0**-53
 
 
-def _pool(lists: Blend, held: Ruled, means: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """int64 [n, p]: the candidates with the highest upper bounds that may be listed and are not; -1 for padding."""
-    open_ = held.allowed.copy()
+def _waiting(
+    lists: Blend, held: Ruled, means: np.ndarray, seen: np.ndarray, mine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """int64 [n, p], those of ``mine`` with the highest upper bounds that may be listed and are not, -1 for padding; and
+    float64 [n, p], the probability that each is the one to try.
+    """
+    open_ = held.allowed & mine
     rows, places = np.nonzero(lists.picks >= 0)
     open_[rows, lists.picks[rows, places]] = False
     for limit in held.limits:
@@ -74,9 +78,17 @@ def _pool(lists: Blend, held: Ruled, means: np.ndarray, seen: np.ndarray) -> np.
         most = np.broadcast_to(limit.most, len(counts))[:, None]
         open_ &= (limit.groups < 0) | (counts < most)
     bounds = np.where(open_, means + spread(means, seen, EXPLORING.prior), -np.inf)
-    width = min(EXPLORING.pool, bounds.shape[1])
-    best = np.argsort(-bounds, axis=1, kind="stable")[:, :width]
-    return np.where(np.take_along_axis(open_, best, axis=1), best, -1)
+    best = np.argsort(-bounds, axis=1, kind="stable")[:, : EXPLORING.pool]
+    there = np.take_along_axis(open_, best, axis=1)
+    told = [np.take_along_axis(each, best, axis=1) for each in (means, seen)]
+    shares = WAYS[EXPLORING.way](told[0], spread(*told, EXPLORING.prior), there)
+    return np.where(there, best, -1), shares
+
+
+def _shared(known: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """float64 [n, 2 p]: of both pools, each with its part of the places; all is for the other where one is empty."""
+    part = np.where(new.any(axis=1), np.where(known.any(axis=1), EXPLORING.arrivals, 1.0), 0.0)[:, None]
+    return np.concatenate([(1 - part) * known, part * new], axis=1)
 
 
 def _among(picks: np.ndarray, pinned: np.ndarray) -> np.ndarray:

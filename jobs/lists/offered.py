@@ -1,7 +1,7 @@
 """Candidates in rows as matrices: one line a user, one column a candidate, with all that the lists weigh."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from jobs.lists.popularity import Popularity
 from jobs.ranking.blend import unit
 from jobs.ranking.values import novelty, satisfaction, small_suppliers
 from schemas.catalogue import TREND_HALF_LIVES, TREND_PRIOR
-from schemas.objectives import SATISFACTION
+from schemas.objectives import ARRIVED_DAYS, SATISFACTION
 
 TOLD = ("relevance", "p_click", "p_purchase", "spend")
 
@@ -32,6 +32,7 @@ class Shelf:
         novelty: float64 [items].
         fairness: float64 [items], NaN where the brand is not known.
         seen: float64 [items], how often an item was taken of late, in counts that halve every month.
+        arrived: bool [items], whether it was first seen within ARRIVED_DAYS, or is on sale and nobody touched it yet.
         popularity: of the items.
     """
 
@@ -42,6 +43,7 @@ class Shelf:
     novelty: np.ndarray
     fairness: np.ndarray
     seen: np.ndarray
+    arrived: np.ndarray
     popularity: Popularity
 
     @classmethod
@@ -58,13 +60,15 @@ class Shelf:
         of_items = vectors.where("kind = 'item'").select(
             F.col("id").alias("item_id"), "vector", "sales_vector", "model_version"
         )
-        told = items.select("item_id", "title", "purchases_28d", *ASKED)
+        since = F.lit(day - timedelta(days=ARRIVED_DAYS))
+        arrived = F.when(F.col("first_seen").isNull(), F.col("on_sale")).otherwise(F.col("first_seen") > since)
+        told = items.select("item_id", "title", "purchases_28d", arrived.alias("arrived"), *ASKED)
         block = Block.pull(of_items.join(told, "item_id", how="inner"))
         return cls.of(block, Popularity.pull(histories, who, block, day))
 
     @classmethod
     def of(cls, block: Block, popularity: Popularity) -> "Shelf":
-        """Of a block with the columns vector, sales_vector, title, purchases_28d, and those that rules read."""
+        """Of a block with vector, sales_vector, title, purchases_28d, arrived, and the columns that rules read."""
         named = Named.of(block)
         sales = block.columns["purchases_28d"].fill_null(0).to_numpy().astype(np.float64)
         return cls(
@@ -75,6 +79,7 @@ class Shelf:
             novelty(popularity.shoppers[:, -1], popularity.histories),
             small_suppliers(named.goods.brands, sales),
             _seen(block.matrix("sales_vector")),
+            block.columns["arrived"].to_numpy(),
             popularity,
         )
 

@@ -18,7 +18,7 @@ from schemas.catalogue import description
 
 log = logging.getLogger("jobs.lists.scorer")
 
-FORMAT = 7
+FORMAT = 8
 PAIRED = ("click", "purchase", "spend")  # heads that compare a user's and an item's vector
 
 

@@ -124,8 +124,9 @@ def test_manifest_and_items(exported, lake: Path, tiny):
     _, folder = exported
     night = load(str(lake), DAY)
     assert json.loads((folder / "manifest.json").read_text()) == {
-        "format": 7,
+        "format": 8,
         "dim": 13,
+        "text_dim": 6,
         "max_history": 16,
         "max_tokens": 8,
         "max_tags": 1,

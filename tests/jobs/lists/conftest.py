@@ -73,8 +73,9 @@ def write_export(folder, **manifest):
     (folder / "items.json").write_text(json.dumps(list(KNOWN)))
     (folder / "tags.json").write_text(json.dumps(list(TAGS)))
     described = {
-        "format": 7,
+        "format": 8,
         "dim": 4,
+        "text_dim": 3,
         "max_history": LONGEST,
         "max_tokens": 8,
         "max_tags": 2,

@@ -1,5 +1,6 @@
 """Candidates by hand: the model's for users it knows, popular items for the others."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -8,6 +9,8 @@ import pytest
 
 from jobs.lists import candidates as module
 from jobs.lists.candidates import answers, candidates, softmax
+from jobs.lists.scorer import FORMAT
+from jobs.model import Model
 from schemas.lists import SURFACES
 
 THREE = replace(SURFACES[0], candidates=3)
@@ -25,8 +28,16 @@ VECTORS = {
 REPEATS = {"gus": {"jam": 1.5, "old": 9.0, "cake": -1.0}}
 
 
+def trained_on(folder, *known):
+    """A model version whose export knows these items."""
+    folder.mkdir()
+    (folder / "items.json").write_text(json.dumps(known))
+    (folder / "manifest.json").write_text(json.dumps({"format": FORMAT, "text_dim": 2}))
+    return Model("7", "run", str(folder))
+
+
 @pytest.fixture(scope="module")
-def tables(shop):
+def tables(shop, tmp_path_factory):
     def lines(*bought):
         at = datetime(2024, 5, 30, 12, tzinfo=UTC)
         return shop.frame(
@@ -55,6 +66,7 @@ def tables(shop):
         "rules": shop.in_force(),
         "preferences": shop.wishes(),
         "log": lines(("ann", "bread", "purchase"), ("ann", "cake", "view"), ("fay", "jam", "purchase")),
+        "model": trained_on(tmp_path_factory.mktemp("model") / "export", *VECTORS),
     }
 
 
@@ -168,6 +180,30 @@ def test_without_personalisation_candidates_are_everybodys_whatever_the_history(
         "bread",
         "apple",
     ]  # bread was bought
+
+
+def test_what_the_model_has_never_seen_bought_comes_after_the_best_of_those_who_bought_its_like(shop, tables, tmp_path):
+    """Of cake and jam the model knows nothing: bread was bought by ann and says what cake says."""
+    unseen = {
+        "model": trained_on(tmp_path / "export", "apple", "bread", "old"),
+        "histories": shop.histories(ann=[("bread", 20)], gus=[("bread", 20)], u0=[("old", 20)]),
+        "rules": shop.in_force(y={"action": "age_restricted", "item_id": "cake", "value": 35.0}),
+        "users": shop.users(ann={"age": "35-44"}, gus={"age": "25-34"}, fay={"age": "35-44"}),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SURFACES", (replace(SURFACES[0], candidates=1),))
+        rows = candidates(**(tables | unseen), day=shop.night).orderBy("user_id", "rank").collect()
+    assert [(row["user_id"], row["item_id"]) for row in rows] == [
+        ("ann", "bread"),
+        ("ann", "cake"),
+        ("ann", "jam"),
+        ("fay", "bread"),  # bought nothing, so nothing is like it
+        ("gus", "bread"),
+        ("gus", "jam"),  # is too young for cake
+    ]
+    # as relevant as the model says: bread and cake both have 2, jam 0.1
+    parts = np.exp([0, 0, -1.9])
+    assert [row["relevance"] for row in rows[:3]] == pytest.approx(parts / parts.sum())
 
 
 def test_rules_that_leave_nothing_are_named(shop, tables):

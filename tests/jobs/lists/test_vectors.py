@@ -194,7 +194,7 @@ def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: no such file"):
         manifest(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format": 1}')
-    with pytest.raises(ValueError, match="format is 1, these jobs read 7"):
+    with pytest.raises(ValueError, match="format is 1, these jobs read 8"):
         manifest(str(tmp_path))
 
 
