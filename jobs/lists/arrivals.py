@@ -61,8 +61,8 @@ class Arrivals:
             sold += np.log1p(buyers[part]) @ _kernel(units[part], units[own])
         return cls(bought, units, own, floor.positions(latest), sold)
 
-    def liked(self, histories: pa.ListArray) -> np.ndarray:
-        """int64 [n, OFFERED], the items of the surface that a user may like best; -1 for none.
+    def liked(self, histories: pa.ListArray, count: int = OFFERED) -> np.ndarray:
+        """int64 [n, count], or as many as there are: the arrivals that a user may like best; -1 for none.
 
         An arrival scores the sum, over the distinct items of the history, of log(1 + times bought) x kernel, by the
         root of how much is sold of what is like it: else all would get what is like bestsellers.
@@ -70,7 +70,7 @@ class Arrivals:
         Args:
             histories: item ids that each of n users bought; null for a user without a past.
         """
-        width = min(OFFERED, len(self.own))
+        width = min(count, len(self.own))
         told = np.full((len(histories), width), -1, np.int64)
         if not width:
             return told

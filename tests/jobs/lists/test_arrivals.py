@@ -56,9 +56,8 @@ def test_a_score_by_hand(made):
 def test_only_the_latest_are_compared_and_only_those_on_the_surface(made, monkeypatch):
     monkeypatch.setattr(module, "MOST", 2)
     assert made().own.tolist() == [2, 3]
-    monkeypatch.setattr(module, "OFFERED", 1)
     behind = made(shown=slice(3, None))
-    assert names(behind.liked(pa.array([["apple"]])), ("jam", "mute")) == [["jam"]]
+    assert names(behind.liked(pa.array([["apple"]]), 1), ("jam", "mute")) == [["jam"]]
 
 
 def test_a_model_that_knows_everything_leaves_nothing_to_compare(made, tmp_path):
