@@ -52,4 +52,38 @@ PREFERENCES = Table(
     key=("user_id", "preference", "value"),
 )
 
-TABLES = (USERS, PREFERENCES)
+CUSTOMERS = Table(
+    name="profiles.customers",
+    doc="One row a user with a purchase: what they bought so far, and what to expect of them.",
+    columns=(
+        DAY,
+        USER,
+        Column("first_day", "date", "first day with a purchase", required=True),
+        Column("recency_days", "int", "days from the last day with a purchase to the night", required=True, minimum=0),
+        Column("frequency", "int", "days with a purchase after the first one (x)", required=True, minimum=0),
+        Column("age_days", "int", "days from the first day with a purchase to the night (T)", required=True, minimum=0),
+        Column(
+            "monetary",
+            "double",
+            "money a day of those in frequency, less returns, at least 0; null without one, or without amounts",
+            minimum=0,
+        ),
+        Column("p_alive", "double", "BG/NBD: probability of not having left for good", minimum=0, maximum=1),
+        Column("expected_purchases_90d", "double", "days with a purchase in the next 90 days", minimum=0),
+        Column("expected_spend_90d", "double", "money in the next 90 days", minimum=0),
+        Column(
+            "lifetime_value",
+            "double",
+            "money of the next 365 days by BG/NBD and gamma-gamma, at 10 % a year discounted month by month",
+            minimum=0,
+        ),
+        Column("loyalty", "double", "share of the last 26 weeks with a purchase", required=True, minimum=0, maximum=1),
+        Column("p_churn", "double", "probability of no purchase in the next 28 days", minimum=0, maximum=1),
+        Column("next_purchase_day", "date", "the day by which the next purchase is as likely as not"),
+    ),
+    key=("user_id",),
+    least_share=0.5,
+    rows=(("within_age", "recency_days + frequency <= age_days"),),
+)
+
+TABLES = (USERS, PREFERENCES, CUSTOMERS)
