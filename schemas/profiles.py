@@ -86,4 +86,34 @@ CUSTOMERS = Table(
     rows=(("within_age", "recency_days + frequency <= age_days"),),
 )
 
-TABLES = (USERS, PREFERENCES, CUSTOMERS)
+SEGMENTED = Table(
+    name="profiles.segments",
+    doc="One row a customer: the group of those who buy alike, and how it moved since last night.",
+    columns=(
+        DAY,
+        USER,
+        Column("segment_id", "int", "the same from night to night, while the group is", required=True, minimum=1),
+        Column("segment", "string", "what marks the group, such as: high value, bargain, frequent", required=True),
+        Column("previous_id", "int", "the user's segment_id of last night; null without one", minimum=1),
+        Column("distance", "double", "to the group's centre, in standard deviations", required=True, minimum=0),
+        Column(
+            "centre",
+            "map<string,double>",
+            "of the group: log(1 + x) of recency, frequency and monetary; variety, price_level, discount_share",
+            required=True,
+        ),
+        Column("moved", "double", "of the centre since last night, in standard deviations; null if new", minimum=0),
+        Column(
+            "changed",
+            "double",
+            "of all users with a segment on both nights, the share in another",
+            minimum=0,
+            maximum=1,
+        ),
+        Column("silhouette", "double", "how well the groups part; null where all are one", minimum=-1, maximum=1),
+    ),
+    key=("user_id",),
+    least_share=0.5,
+)
+
+TABLES = (USERS, PREFERENCES, CUSTOMERS, SEGMENTED)
