@@ -22,4 +22,30 @@ QUALITY = Table(
     key=(),
 )
 
-TABLES = (QUALITY,)
+FORECASTS = Table(
+    name="insight.forecasts",
+    doc="Units that will be bought in each of the next 28 days, a category or an item that sells often.",
+    columns=(
+        DAY,
+        Column("level", "string", "what is foretold", required=True, one_of=("category", "item")),
+        Column("name", "string", "the category, or the item_id, as in catalogue.items", required=True),
+        Column("for_day", "date", "the day that is foretold, 1 to 28 days after the night", required=True),
+        Column("units", "double", "expected units", required=True, minimum=0),
+        Column("low", "double", "nine days in ten lie from low to high; null before 35 days of sales", minimum=0),
+        Column("high", "double", "the upper end", minimum=0),
+        Column(
+            "model",
+            "string",
+            "theta; weekday_mean of the last 8 weeks where the history is short",
+            required=True,
+            one_of=("theta", "weekday_mean"),
+        ),
+    ),
+    key=("level", "name", "for_day"),
+    rows=(
+        ("ahead", "datediff(for_day, day) BETWEEN 1 AND 28"),
+        ("ordered", "low IS NULL AND high IS NULL OR low <= units AND units <= high"),
+    ),
+)
+
+TABLES = (QUALITY, FORECASTS)

@@ -90,7 +90,7 @@ class Churn:
 
 def fit(spark: SparkSession, seen: Visits, day: int) -> Churn | None:
     """The model of these customers, in this order, at the night ``day``; None, with a line in the log, if too few."""
-    rows, left, users = _examples(seen, day)
+    rows, left, users = examples(seen, day)
     if min(left.sum(), (~left).sum()) < FEWEST:
         log.warning(
             "profiles.customers: %d left and %d stayed in the periods of %d days so far, p_churn needs %d of each: "
@@ -102,14 +102,17 @@ def fit(spark: SparkSession, seen: Visits, day: int) -> Churn | None:
     if len(set(left[apart])) < 2 or len(set(left[~apart])) < 2:
         log.warning("profiles.customers: everybody left out for calibration did the same: no p_churn")
         return None
-    learned = _regression(spark, rows[~apart], left[~apart], REGULARISED)
+    learned = regression(spark, rows[~apart], left[~apart], REGULARISED)
     weights, bias = learned.coefficients.toArray(), float(learned.intercept)
-    line = _regression(spark, (rows[apart] @ weights + bias)[:, None], left[apart], 0.0)
+    line = regression(spark, (rows[apart] @ weights + bias)[:, None], left[apart], 0.0)
     return Churn(weights, bias, float(line.coefficients[0]), float(line.intercept))
 
 
-def _examples(seen: Visits, day: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, whether the customer left, and the customer's place, of each period and customer known before it."""
+def examples(seen: Visits, day: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """float64[m, d] features, bool[m] whether the customer left, int64[m] the customer's place.
+
+    One row of each of the last PERIODS periods and customer known before it, as far as the shop's history reaches.
+    """
     opened = int(seen.days.min(initial=day))
     rows, left, users = [np.empty((0, 8 + len(WINDOWS) + len(FORGETTING)))], [np.empty(0, bool)], [np.empty(0, int)]
     for period in range(1, PERIODS + 1):
@@ -124,7 +127,8 @@ def _examples(seen: Visits, day: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return np.concatenate(rows), np.concatenate(left), np.concatenate(users)
 
 
-def _regression(spark: SparkSession, rows: np.ndarray, left: np.ndarray, penalty: float) -> LogisticRegressionModel:
+def regression(spark: SparkSession, rows: np.ndarray, left: np.ndarray, penalty: float) -> LogisticRegressionModel:
+    """Of ``rows``, float64[m, d]: the same rows in the same order give the same coefficients."""
     table = pa.table({"x": list(rows), "label": left.astype(np.float64)})
     # one partition: sums of doubles over several would depend on which ends first
     told = spark.createDataFrame(table).coalesce(1).select(array_to_vector("x").alias("features"), "label")

@@ -161,8 +161,8 @@ def test_money_of_a_visit_is_shrunk_to_everybodys_and_a_year_discounted():
 def test_churn_learns_from_nothing_after_the_day_it_asks_about():
     users = shop(30)
     later = [[ago for ago in days if ago >= 28] + [ago for ago in range(28) if n % 2] for n, days in enumerate(users)]
-    rows, left, places = churn._examples(seen(*users), number(NIGHT))
-    other_rows, other_left, other_places = churn._examples(seen(*later), number(NIGHT))
+    rows, left, places = churn.examples(seen(*users), number(NIGHT))
+    other_rows, other_left, other_places = churn.examples(seen(*later), number(NIGHT))
     np.testing.assert_array_equal(rows, other_rows)
     np.testing.assert_array_equal(places, other_places)
     assert (left[30:] == other_left[30:]).all()
