@@ -3,7 +3,7 @@
 From what the shop's source delivered on one day to audited lists in `lists.recommendations`. Each Spark task
 makes the tables of its rooms (see `schemas/`) in one session, and is done only when the lake holds its commits.
 
-    raw > behaviour_to_profiles > champion -------------------> lists > page
+    raw > behaviour_to_profiles > champion -------------------> lists > insight > page
                                         \\ untrained > pretrain > train > judge /
 
 **Which night.** The run's logical date. The schedule's data interval is [day, day + 1) UTC, so day's night starts when
@@ -23,6 +23,7 @@ times; an input that no retry mends fails at once. Always clear a task with all 
 | champion | whether MLflow answers at MLFLOW_TRACKING_URI | clear it |
 | pretrain, train, judge | the MLflow run; a killed training goes on from its last checkpoint | clear it |
 | lists | the verdict on `lists.staged` in `insight.quality`; yesterday's lists stay | clear it |
+| insight | `insight.quality` of the day; tonight's lists are published | clear it |
 
 Is a run's commit there? `make shell`, then `python -m jobs check lists.recommendations --day D --run-id R`; the task's
 returned value is R.
@@ -72,6 +73,7 @@ with DAG(
         model_version=VERSION,
         trigger_rule=TriggerRule.NONE_FAILED,
     )
+    insight = SparkTables(task_id="insight", tables=room("insight"), trigger_rule=TriggerRule.NONE_FAILED)
     # the last word is the public table's: a night whose lists were skipped has failed
     page = command(
         "page",
@@ -80,5 +82,5 @@ with DAG(
         f" && python -m jobs page --day {DAY} --lake '{LAKE}'",
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    chain(raw, profiles, champion, untrained(champion.output), pretrain, train, judge, lists, page)
+    chain(raw, profiles, champion, untrained(champion.output), pretrain, train, judge, lists, insight, page)
     chain(champion, lists)

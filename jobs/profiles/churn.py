@@ -132,4 +132,4 @@ def regression(spark: SparkSession, rows: np.ndarray, left: np.ndarray, penalty:
     table = pa.table({"x": list(rows), "label": left.astype(np.float64)})
     # one partition: sums of doubles over several would depend on which ends first
     told = spark.createDataFrame(table).coalesce(1).select(array_to_vector("x").alias("features"), "label")
-    return LogisticRegression(regParam=penalty, maxIter=100, tol=1e-8).fit(told)
+    return LogisticRegression(regParam=penalty, maxIter=100, tol=1e-6).fit(told)

@@ -10,7 +10,7 @@ from airflow.timetables.base import DataInterval
 
 import schemas
 
-SPARK = ["raw", "behaviour_to_profiles", "lists"]
+SPARK = ["raw", "behaviour_to_profiles", "lists", "insight"]
 
 
 def intervals(dag, first: date, last: date) -> list[tuple[datetime, DataInterval, datetime]]:
@@ -34,7 +34,8 @@ def test_the_order_of_the_night(nightly):
         "pretrain": {"train"},
         "train": {"judge"},
         "judge": {"lists"},
-        "lists": {"page"},
+        "lists": {"insight"},
+        "insight": {"page"},
         "page": set(),
     }
 
