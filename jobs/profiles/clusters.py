@@ -34,7 +34,8 @@ class Groups:
     """Groups in standardised features.
 
     Args:
-        mean, scale: float64[d] of the customers they were found in; a scale of 0 marks a feature that says nothing.
+        mean, scale: float64[d] of the customers they were found in; a scale of 0 marks a feature that says nothing, a
+            mean of NaN one that is known of nobody.
         centres: float64[k, d], standardised.
         silhouette: of these customers, -1 to 1; None of one group.
     """
@@ -73,7 +74,7 @@ def one(rows: np.ndarray) -> Groups:
     """All of ``rows``, float64[n, d] with NaN for unknown, as one group."""
     known = ~np.isnan(rows)
     counts = np.maximum(known.sum(0), 1)
-    mean = np.where(known, rows, 0).sum(0) / counts
+    mean = np.where(known.any(0), np.where(known, rows, 0).sum(0) / counts, np.nan)
     scale = np.sqrt((np.where(known, rows - mean, 0) ** 2).sum(0) / counts)
     scale = np.where(scale > 1e-9 * np.maximum(np.abs(mean), 1), scale, 0.0)
     return Groups(mean, scale, np.zeros((1, rows.shape[1])), None)

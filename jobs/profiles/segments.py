@@ -42,18 +42,7 @@ def segments(customers: DataFrame, users: DataFrame, last: DataFrame | None, *, 
     known = _known(last)
     groups = _found(customers.sparkSession, _matrix(sample), known)
     ids, names, moved = recognised(groups, known)
-    told = customers.sparkSession.createDataFrame(
-        pa.table(
-            {
-                "place": pa.array(range(len(ids)), pa.int32()),
-                "segment_id": pa.array(ids, pa.int32()),
-                "segment": names,
-                "centre": pa.array([list(zip(FEATURES, each, strict=True)) for each in groups.plain().tolist()],
-                                   pa.map_(pa.string(), pa.float64())),
-                "moved": pa.array(moved, from_pandas=True),
-            }
-        )
-    )  # fmt: skip
+    told = customers.sparkSession.createDataFrame(_told(groups, ids, names, moved))
     placed = rows.mapInArrow(_placer(groups), FOUND).join(F.broadcast(told), on="place", how="inner")
     placed = _with_last(placed, last)
     return placed.select(
@@ -67,6 +56,21 @@ def segments(customers: DataFrame, users: DataFrame, last: DataFrame | None, *, 
         "moved",
         F.lit(_changed(placed, known)).cast("double").alias("changed"),
         F.lit(groups.silhouette).cast("double").alias("silhouette"),
+    )
+
+
+def _told(groups: Groups, ids: np.ndarray, names: list[str], moved: np.ndarray) -> pa.Table:
+    """One row a group, by its place among the centres; what no customer is known by is null in its ``centre``."""
+    plain = [[None if np.isnan(each) else each for each in centre] for centre in groups.plain().tolist()]
+    centres = [list(zip(FEATURES, centre, strict=True)) for centre in plain]
+    return pa.table(
+        {
+            "place": pa.array(range(len(ids)), pa.int32()),
+            "segment_id": pa.array(ids, pa.int32()),
+            "segment": names,
+            "centre": pa.array(centres, pa.map_(pa.string(), pa.float64())),
+            "moved": pa.array(moved, from_pandas=True),
+        }
     )
 
 
@@ -104,9 +108,9 @@ def _known(last: DataFrame | None) -> Known | None:
     told = sorted(rows.collect(), key=lambda row: row["segment_id"])
     if not told:
         return None
-    centres = [[row["centre"].get(name, np.nan) for name in FEATURES] for row in told]
+    centres = [[row["centre"].get(name) for name in FEATURES] for row in told]
     ids = np.array([row["segment_id"] for row in told], dtype=np.int64)
-    return Known(ids, [row["segment"] for row in told], np.array(centres))
+    return Known(ids, [row["segment"] for row in told], np.array(centres, dtype=np.float64))
 
 
 def _found(spark, rows: np.ndarray, known: Known | None) -> Groups:

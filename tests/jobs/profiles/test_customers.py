@@ -122,6 +122,7 @@ def test_customers_who_are_all_alike_have_no_lifetime_value(run, caplog):
     assert {made[user][name] for user in made for name in AHEAD[:-1]} == {None}
     assert {row["next_purchase_day"] for row in made.values()} == {NIGHT + timedelta(days=2)}
     assert "all customers are alike" in caplog.text
+    assert run() == {}
 
 
 def test_expected_visits_are_the_papers():
@@ -137,12 +138,16 @@ def test_expected_visits_are_the_integral_over_rates_and_chances_to_leave(x, rec
     model = Visiting(r=1.4, alpha=9.6, a=0.8, b=4.0)
 
     def average(function):
-        weigh = lambda chance: (1 - chance) ** x * beta.pdf(chance, model.a, model.b)  # noqa: E731
-        return quad(lambda chance: function(chance) * weigh(chance), 0, 1, points=(1e-3, 1e-2, 0.1), limit=400)[0]
+        def weighed(chance):
+            return function(chance) * (1 - chance) ** x * beta.pdf(chance, model.a, model.b)
 
-    # alive, the rate is gamma(r + x, alpha + T), over which exp(-rate * chance * 30) averages to this power
-    stay = lambda chance: (1 + chance * 30 / (model.alpha + age)) ** -(model.r + x)  # noqa: E731
-    future, alive = average(lambda chance: (1 - stay(chance)) / chance), average(lambda chance: 1)
+        return quad(weighed, 0, 1, points=(1e-3, 1e-2, 0.1), limit=400)[0]
+
+    def visits_by(chance):
+        # alive, the rate is gamma(r + x, alpha + T), over which exp(-rate * chance * 30) averages to this power
+        return (1 - (1 + chance * 30 / (model.alpha + age)) ** -(model.r + x)) / chance
+
+    future, alive = average(visits_by), average(lambda chance: 1)
     customer = known((x, recency, age, np.nan))
     expected = future / alive * model.p_alive(customer)[0]
     assert model.visits(customer, 30)[0] == pytest.approx(expected, rel=1e-4)

@@ -53,6 +53,7 @@ def test_two_kinds_of_customers_are_two_segments_and_known_again(run):
     centre = first["r00"]["centre"]
     assert centre["frequency"] == pytest.approx(np.mean(np.log1p([40 + n for n in range(30)])))
     assert centre["discount_share"] == pytest.approx(0.1)
+    assert centre["variety"] is None  # known of nobody
 
     # the next night one regular is gone for long and buys bargains, and a newcomer is like the regulars
     again = run(list(first.values()), **people(r00=(70, 2, 4.0, 0.6), new=(1, 45, 21.0, 0.1)))
