@@ -1,12 +1,13 @@
-"""What the nights say of customers and demand, beside plain baselines: value, churn, next purchase, forecasts."""
+"""What the nights say of customers, demand and newcomers, beside plain baselines."""
 
 from benchmarks import Result
 
 
 def run(quick: bool) -> Result:
-    """``quick`` takes a fifth of the households and of the series, and one night: it shows that it runs."""
-    from benchmarks.profiles import customers, demand  # Spark and pymc take seconds that the list needn't wait
+    """``quick`` takes a fifth of the households and series and hardly trains: it shows that it runs."""
+    from benchmarks.profiles import cold, customers, demand  # Spark and pymc take seconds that the list needn't wait
 
-    found = {**customers.compare(quick), **demand.compare(quick)}
-    goals = {**customers.goals(found), **demand.goals(found)}
-    return Result(goals, found, [*customers.table(found), *demand.table(found)])
+    parts = (customers, demand, cold)
+    found = {name: value for part in parts for name, value in part.compare(quick).items()}
+    goals = {name: goal for part in parts for name, goal in part.goals(found).items()}
+    return Result(goals, found, [row for part in parts for row in part.table(found)])

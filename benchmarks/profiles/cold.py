@@ -189,5 +189,8 @@ def goals(found: dict[str, dict[str, float]]) -> dict[str, Goal]:
 
 def table(found: dict[str, dict[str, float]]) -> list[list[str]]:
     return [
-        [f"recall@10 of {name}, {who}", f"{value:.4f}"] for name, each in found.items() for who, value in each.items()
+        [f"cold start, {name}", f"recall@{TOP}", f"{found[name][OURS]:.4f}", other, f"{value:.4f}"]
+        for name in (ITEMS, USERS, ONE)
+        for other, value in found[name].items()
+        if other != OURS
     ]
