@@ -20,6 +20,7 @@ import schemas
 from benchmarks import Goal, PeakMemory, Result, cpu_seconds
 from jobs.behaviour.log import log
 from jobs.behaviour.pseudonym import KEY_VARIABLE
+from jobs.erased import Erased
 from jobs.lake import Lake, session
 from jobs.night import Night
 from jobs.profiles.users import users
@@ -105,7 +106,7 @@ def _measured(name: str, make: Callable[[], DataFrame], night: Night, plain: Lak
         good = frame.where("_rule IS NULL") if "_rule" in frame.columns else frame
         unjudged = good.select(*table.column_names, *(F.lit(None).cast("string").alias(name) for name in JUDGED))
         with stage(unjudged, table, plain) as staged:
-            staged.publish(None, night.day, {"job": name})
+            staged.publish(None, night.day, {"job": name}, Erased.read(plain.uri))
 
     ways = {
         "without": (plain, without),

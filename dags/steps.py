@@ -13,6 +13,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 import schemas
+from schemas.raw import BY_RUNNER
 
 PROJECT = Path(__file__).resolve().parents[1]
 LAKE = os.environ.get("NIGHT_LAKE", str(PROJECT / "var/lake"))
@@ -96,8 +97,7 @@ def check(tables: list[str], day: str, signature: str) -> None:
 
 def room(name: str) -> list[str]:
     """The tables that a room's jobs make, in the order of the contract: each stands after those it reads."""
-    by_runner = ("raw.rejects", "insight.quality")
-    return [table.name for table in schemas.TABLES.values() if table.room == name and table.name not in by_runner]
+    return [table.name for table in schemas.TABLES.values() if table.room == name and table.name not in BY_RUNNER]
 
 
 def command(task_id: str, line: str, **kwargs) -> BashOperator:

@@ -4,6 +4,7 @@ python -m jobs NAME... --day D --lake URI     make tables for one night
 python -m jobs check NAME... --day D --lake URI --run-id R     is that run's commit there?
 python -m jobs page --day D --lake URI        what the night made, for people
 python -m jobs explain --user U --day D --lake URI     why that shopper's lists are what they are
+python -m jobs erase --user U... --lake URI   remove people, keep them out, and prove it; 3 if the lake didn't know one
 """
 
 import argparse
@@ -21,16 +22,27 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     )
     env = os.environ.get
     parser.add_argument(
-        "names", nargs="+", metavar="NAME", help="tables to make, in order; or check NAME..., page, explain"
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="tables to make, in order; or check NAME..., page, explain, erase",
     )
-    parser.add_argument("--day", type=_day, required=True, help="the night: data up to and including this day is used")
+    parser.add_argument("--day", type=_day, help="the night: data up to and including this day is used")
     parser.add_argument("--lake", default=env("NIGHT_LAKE", "var/lake"), help="folder or bucket of the Delta tables")
     parser.add_argument("--source", default=env("NIGHT_SOURCE", "complete_journey"), help="a module of jobs/sources")
     parser.add_argument("--data", default=env("NIGHT_DATA", ""), help="where the source lies; empty for its own place")
     parser.add_argument("--model-version", default=None, help="MLflow model version that makes the lists")
-    parser.add_argument("--user", default=None, help="whose lists to explain: a pseudonym of profiles.users")
+    parser.add_argument(
+        "--user",
+        action="append",
+        default=[],
+        help="explain: a pseudonym of profiles.users; erase: the shop's own id, also several times",
+    )
     parser.add_argument("--run-id", default="by-hand", help="signs the commits; check looks for it")
-    return parser.parse_args(words)
+    given = parser.parse_args(words)
+    if given.day is None and given.names[0] != "erase":
+        parser.error("the following arguments are required: --day")
+    return given
 
 
 def _day(text: str) -> date:
@@ -58,9 +70,11 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
+    first, *others = given.names
+    if first == "erase":
+        return _erase(given)
     from jobs.night import Night
 
-    first, *others = given.names
     if first == "page":
         from jobs.insight.page import show
 
@@ -79,14 +93,24 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _explain(given: argparse.Namespace) -> int:
-    if given.user is None:
-        raise ValueError("explain needs --user: a user_id of profiles.users")
+    if len(given.user) != 1:
+        raise ValueError("explain needs one --user: a user_id of profiles.users")
     from jobs.explain import explain, lines
     from jobs.lake import Lake, session
 
-    for explained in explain(Lake(session(), given.lake), given.user, given.day):
+    for explained in explain(Lake(session(), given.lake), given.user[0], given.day):
         print("\n".join(lines(explained)))
     return 0
+
+
+def _erase(given: argparse.Namespace) -> int:
+    if not given.user:
+        raise ValueError("erase needs --user: the shop's own id of a person, not a pseudonym")
+    from jobs.erase import UNKNOWN, erase, lines
+
+    done = erase(given.user, given.lake)
+    print("\n".join(lines(done)))
+    return 1 if done.left else UNKNOWN if done.unknown else 0
 
 
 def _check(names: list[str], night) -> int:

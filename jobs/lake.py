@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 # spelled-out literals of this length are keys, never data: kept out of plans and event logs
 SECRETS = r"(?i)X'[0-9a-f]{64,}'|0x[0-9a-f]{64,}|\[[0-9a-f]{2}( [0-9a-f]{2}){31,}\]"
 
+# of delta.dataSkippingNumIndexedCols: a log that kept the least and largest id of each file would keep them for good
+NO_VALUES = "0"
+
 # the code that Spark makes of a table's rules is one long method, which Java would interpret: a third of raw.events
 JAVA_OPTIONS = "-XX:-DontCompileHugeMethods"
 
@@ -174,6 +177,7 @@ class Lake:
             .mode("overwrite")
             .option("replaceWhere", where)
             .option("userMetadata", json.dumps(about))
+            .option("delta.dataSkippingNumIndexedCols", NO_VALUES)
             .partitionBy(*table.partition)
             .save(self.path(table))
         )

@@ -16,6 +16,8 @@ from pyspark.sql import functions as F
 
 import schemas
 from jobs import model as models
+from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
+from jobs.erased import RULE, Erased, ErasedMeanwhileError
 from jobs.faults import understood
 from jobs.gate import Counts, Gate, judge
 from jobs.lake import Lake, between, session
@@ -25,6 +27,7 @@ from jobs.night import Job, Night, lacking, source_reader
 from jobs.reads import Read
 from jobs.staging import Staged, stage
 from schemas import Table
+from schemas.contract import SOURCE_ID
 from schemas.raw import UNDATED
 
 log = logging.getLogger(__name__)
@@ -70,20 +73,24 @@ def run(names: Sequence[str], night: Night) -> None:
 
 
 def _explained(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple]) -> None:
+    erased = Erased.read(night.lake)  # before anything else is read: who is erased later is found out at the commit
     try:
-        _step(job, lake, gate, night, model, quality)
+        _step(job, lake, gate, night, model, quality, erased)
     except (PySparkException, Py4JJavaError) as error:
+        erased.check(job.table)  # files that held the person are gone, and Spark may have missed one
         raise understood(error, job.table, night.lake) or error from error
 
 
-def _step(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple]) -> None:
+def _step(
+    job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple], erased: Erased
+) -> None:
     started = time.monotonic()
     table = job.table
     log.info("%s %s", night.day, table.name)
     incremental = job.reads_kind("new") or job.reads_kind("source")
     after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
     given = {name: _hand_in(read, job, lake, night, after, model) for name, read in job.reads.items()}
-    made, rows_in = _counted(job.make(**given, day=night.day))
+    made, rows_in = _counted(erased.rejecting(job.make(**given, day=night.day), table))
     with stage(judge(made, table), table, lake) as staged:
         counts = _count(rows_in(), staged, lake, night, after)
         verdict = gate.audit(staged.kept, table, counts, night.day, night.run_id)
@@ -91,12 +98,12 @@ def _step(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, q
         broken = list(verdict.broken)
         if not broken and job.audit is not None:
             broken = job.audit(staged.kept, **{name: frame for name, frame in given.items() if name != "staged"})
-        _keep_rejects(staged, counts, lake, night, after)
+        _keep_rejects(staged, counts, lake, night, after, erased)
         if broken:
             raise GateError(f"{table.name}, night {night.day}: " + "; ".join(broken))
         seconds = round(time.monotonic() - started, 1)
         about = _signature(table, night) | {"rows_in": counts.rows_in, "seconds_to_commit": seconds}
-        staged.publish(after, night.day, about)
+        staged.publish(after, night.day, about, erased)
     log.info(
         "%s %s: %d rows in, %d out, %d rejected, %.1f s",
         night.day, table.name, counts.rows_in, counts.rows_kept, counts.rows_rejected, time.monotonic() - started,
@@ -144,26 +151,41 @@ def _count(rows_in: int, staged: Staged, lake: Lake, night: Night, after: date |
     table = staged.table
     one_night = after == night.day - timedelta(days=1)
     history = lake.counts(table, night.day - timedelta(days=8), night.day - timedelta(days=1)) if one_night else {}
-    # rows without a day come again every night; they weighed on the first
-    repeated = 0 if after is None else staged.count(kept=False, undated=True)
+    # rows without a day come again every night; they weighed on the first. Those of erased people weigh on none
+    repeated = (0 if after is None else staged.count(kept=False, of="undated")) + staged.count(kept=False, of="erased")
     return Counts(rows_in, staged.count(kept=True), staged.count(kept=False), tuple(history.values()), repeated)
 
 
-def _keep_rejects(staged: Staged, counts: Counts, lake: Lake, night: Night, after: date | None) -> None:
+def _keep_rejects(staged: Staged, counts: Counts, lake: Lake, night: Night, after: date | None, erased: Erased) -> None:
     """Replaces the night's rejects of this table; without any, now or before, there is nothing to write."""
     table = staged.table
     nights = between("day", after, night.day)
     where = f"`table` = '{table.name}' AND (({nights}) OR day = DATE'{UNDATED}')"
     if not counts.rows_rejected and not _rejected_before(lake, table, where):
         return
-    rejects = staged.rejected.select(
+    rejects = _about(staged).select(
         F.coalesce(F.col(table.night), F.lit(UNDATED)).alias("day"),
         F.lit(table.name).alias("table"),
         F.col("_rule").alias("rule"),
         F.col("_reason").alias("reason"),
         F.col("_source").alias("source_row"),
+        F.when(F.col("_rule") != RULE, F.col("user_id")).alias("user_id"),
     )
     lake.replace(rejects, REJECTS, where, _signature(table, night))
+    try:
+        erased.check(table)
+    except ErasedMeanwhileError:
+        lake.replace(rejects.limit(0), REJECTS, where, _signature(table, night))
+        raise
+
+
+def _about(staged: Staged) -> DataFrame:
+    """The rejected rows with ``user_id``, the pseudonym of whom each is about."""
+    person, rejected = staged.table.person, staged.rejected
+    named = rejected.withColumn("user_id", F.lit(None).cast("string") if person is None else F.col(person.name))
+    if person is None or person.person != SOURCE_ID:
+        return named
+    return pseudonymised(named, pseudonym_key())
 
 
 def _rejected_before(lake: Lake, table: Table, where: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 from uuid import uuid4
 
 import pyarrow as pa
@@ -16,7 +17,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.lake import Lake, grow
+from jobs.erased import RULE, Erased
+from jobs.lake import NO_VALUES, Lake, grow
 from schemas import Table
 
 NIGHT = "_night"  # of a rejected row: the columns that name its folder are null
@@ -72,16 +74,17 @@ class Staged:
         """The others, with ``_rule``, ``_reason`` and ``_source``."""
         return self.rows.where(F.col(self.table.night).isNull()).withColumn(self.table.night, F.col(NIGHT))
 
-    def count(self, kept: bool, *, undated: bool = False) -> int:
-        """Rows kept or rejected; with ``undated``, those of them without a night."""
+    def count(self, kept: bool, *, of: Literal["rows", "undated", "erased"] = "rows") -> int:
+        """Rows kept or rejected: all, those without a night, or those of erased people that have one."""
         chosen = (file for file in self.files if (file[self.table.night] is not None) == kept)
-        return sum(file["undated" if undated else "rows"] for file in chosen)
+        return sum(file[of] for file in chosen)
 
-    def publish(self, after: date | None, day: date, about: dict) -> None:
+    def publish(self, after: date | None, day: date, about: dict, erased: Erased) -> None:
         """Puts the kept rows in the place of the nights in (after, day], in one commit signed with ``about``.
 
         Raises:
             ValueError: if a row belongs to another night.
+            ErasedMeanwhileError: if somebody was erased since ``erased``; the rows are not in the table.
             OSError: if another run committed to the table at the same moment; this one's rows are not in it.
         """
         name, night = self.table.name, self.table.night
@@ -91,21 +94,19 @@ class Staged:
                 raise ValueError(f"{name}: {night} is {file[night]} in rows of the nights after {after} up to {day}")
         schema = Schema.from_json(StructType.fromDDL(self.table.ddl).json())
         partition = list(self.table.partition)
-        delta = DeltaTable.create(self.path, schema, mode="ignore", partition_by=partition)
+        settings = {"delta.dataSkippingNumIndexedCols": NO_VALUES}
+        delta = DeltaTable.create(self.path, schema, mode="ignore", partition_by=partition, configuration=settings)
         grow(delta, self.table)
+        erased.check(self.table)  # after the table's version is known: an erasure that comes later meets our commit
         old = [
-            RemoveAction(file["path"], True, int(time.time() * 1000), file["size_bytes"], _texts(file["partition"]))
+            RemoveAction(
+                file["path"], True, int(time.time() * 1000), file["size_bytes"], partition_texts(file["partition"])
+            )
             for file in pa.table(delta.get_add_actions()).to_pylist()
             if file["partition"][night] <= day and (after is None or file["partition"][night] > after)
         ]
-        # two runs that name the same transaction exclude each other: else both would add the rows of a first night
-        one_at_a_time = Transaction(TRANSACTION, delta.version() + 1)
-        properties = CommitProperties(
-            custom_metadata={"userMetadata": json.dumps(about)}, app_transactions=[one_at_a_time]
-        )
-        actions = [*map(self._action, files), *old]
         try:
-            delta.create_write_transaction(actions, "append", schema, partition, commit_properties=properties)
+            commit(delta, [*map(self._action, files), *old], about)
         except CommitFailedError as error:
             raise OSError(
                 f"{name}: another run wrote the table at the same moment, so nothing of the night {day} was published; "
@@ -114,20 +115,38 @@ class Staged:
 
     def _action(self, file: Row) -> AddAction:
         inside = file["file_path"].split(f"/{self.folder}/", 1)[1]
-        values = _texts({name: file[name] for name in self.table.partition})
+        values = partition_texts({name: file[name] for name in self.table.partition})
         modified = int(file["file_modification_time"].timestamp() * 1000)
         stats = json.dumps({"numRecords": file["rows"]})
         return AddAction(f"{self.folder}/{inside}", file["file_size"], values, modified, True, stats)
 
 
+def commit(delta: DeltaTable, actions: list[AddAction | RemoveAction], about: dict) -> None:
+    """Commits to the version ``delta`` was opened at, signed with ``about``.
+
+    Raises:
+        CommitFailedError: if another commit of this function came first.
+    """
+    # two runs that name the same transaction exclude each other: else both would add the rows of a first night
+    one_at_a_time = Transaction(TRANSACTION, delta.version() + 1)
+    properties = CommitProperties(custom_metadata={"userMetadata": json.dumps(about)}, app_transactions=[one_at_a_time])
+    partition = delta.metadata().partition_columns
+    delta.create_write_transaction(actions, "append", delta.schema(), partition, commit_properties=properties)
+
+
 def _files(rows: DataFrame, table: Table) -> list[Row]:
     told = ("file_path", "file_size", "file_modification_time")
     by = [F.col(f"_metadata.{name}").alias(name) for name in told]
-    counts = F.count(F.lit(1)).alias("rows"), F.count_if(F.col(NIGHT).isNull()).alias("undated")
+    undated = F.col(NIGHT).isNull()
+    counts = (
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(undated).alias("undated"),
+        F.count_if((F.col("_rule") == RULE) & ~undated).alias("erased"),
+    )
     return rows.groupBy(*by, *table.partition).agg(*counts).collect()
 
 
-def _texts(partition: dict) -> dict[str, str | None]:
+def partition_texts(partition: dict) -> dict[str, str | None]:
     """Partition values as Delta's log has them."""
     return {name: None if value is None else str(value) for name, value in partition.items()}
 

@@ -1,9 +1,11 @@
 """Behaviour: what people did, cleaned, on its own day, under pseudonyms."""
 
-from schemas.contract import Column, Table
+from schemas.contract import PSEUDONYM, Column, Table
 from schemas.raw import EVENT_TYPES
 
-USER = Column("user_id", "string", "pseudonym: keyed hash of the source's id, 32 hex digits", required=True)
+USER = Column(
+    "user_id", "string", "pseudonym: keyed hash of the source's id, 32 hex digits", required=True, person=PSEUDONYM
+)
 ITEM = Column("item_id", "string", "as in catalogue.items", required=True)
 
 LOG = Table(

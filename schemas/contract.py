@@ -4,15 +4,19 @@ Plain data, no session and no IO, so that Spark jobs, torch training and Airflow
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 ROOMS = ("raw", "behaviour", "catalogue", "profiles", "lists", "insight")
+# how a column names a person: by the shop's own id, by the pseudonym, or perhaps somewhere within a text
+SOURCE_ID, PSEUDONYM, QUOTED = "source_id", "pseudonym", "quoted"
 
 
 @dataclass(frozen=True)
 class Column:
     """One column: its Spark SQL type, its meaning, and the rule each of its values keeps.
 
-    Bounds are inclusive. ``above`` is an exclusive lower bound. A null breaks only ``required``.
+    Bounds are inclusive. ``above`` is an exclusive lower bound. A null breaks only ``required``. ``person`` says how
+    the column names a person: by it ``python -m jobs erase`` finds whom to remove, and the runner whom to keep out.
     """
 
     name: str
@@ -24,6 +28,7 @@ class Column:
     above: float | None = None
     one_of: tuple[str, ...] | None = None
     max_length: int | None = None
+    person: Literal["source_id", "pseudonym", "quoted"] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Table:
     @property
     def column_names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def person(self) -> Column | None:
+        """The column that says whom a row is about; None where rows are about nobody."""
+        return next((column for column in self.columns if column.person in (SOURCE_ID, PSEUDONYM)), None)
 
     @property
     def ddl(self) -> str:

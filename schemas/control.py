@@ -1,6 +1,6 @@
 """What people control: the shop its lists by rules, a shopper by preferences. Raw tables, apart for their length."""
 
-from schemas.contract import ARRIVED, Column, Table
+from schemas.contract import ARRIVED, SOURCE_ID, Column, Table
 
 # what a business rule does; jobs/ranking/rules.py says how
 RULE_ACTIONS = (
@@ -111,7 +111,7 @@ PREFERENCES = Table(
     doc="What people asked of their own lists, one row a wish.",
     columns=(
         ARRIVED,
-        Column("user_id", "string", "the source's id", required=True, max_length=256),
+        Column("user_id", "string", "the source's id", required=True, max_length=256, person=SOURCE_ID),
         Column("preference", "string", "the wish", required=True, one_of=WISHES),
         Column("value", "string", "less_brand, less_category: its name, as in catalogue.items"),
     ),

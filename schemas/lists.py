@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from schemas.behaviour import ITEM, USER
-from schemas.contract import DAY, Column, Table
+from schemas.contract import DAY, PSEUDONYM, Column, Table
 from schemas.control import RULE_ACTIONS
 from schemas.control import RULES as RAW_RULES
 
@@ -57,7 +57,7 @@ VECTORS = Table(
     columns=(
         DAY,
         Column("kind", "string", "user or item", required=True, one_of=("user", "item")),
-        Column("id", "string", "user_id or item_id", required=True),
+        Column("id", "string", "user_id or item_id", required=True, person=PSEUDONYM),
         Column("vector", "array<float>", "for relevance: the inner product of a user's and an item's", required=True),
         Column("click_vector", "array<float>", f"for p(click | shown): {LOGIT}", required=True),
         Column(

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from schemas.contract import ARRIVED, Column, Table
+from schemas.contract import ARRIVED, PSEUDONYM, QUOTED, SOURCE_ID, Column, Table
 from schemas.control import PREFERENCES, RULES
 
 # the night of a source row whose date can't be read: it is read every night, and rejected under this day
@@ -28,7 +28,14 @@ EVENTS = Table(
         Column("event_id", "string", "stable id; a hash of the source row where the source has none", required=True),
         Column("event_type", "string", "what happened", required=True, one_of=EVENT_TYPES),
         Column("ts", "timestamp", "when it happened, UTC", required=True),
-        Column("user_id", "string", "the source's own id; never leaves the raw room", required=True, max_length=256),
+        Column(
+            "user_id",
+            "string",
+            "the source's own id; never leaves the raw room",
+            required=True,
+            max_length=256,
+            person=SOURCE_ID,
+        ),
         Column("item_id", "string", "null for events without an item, such as a search", max_length=256),
         Column("quantity", "double", "units bought or returned", minimum=0, maximum=1e6),
         Column("amount", "double", "money received for the line after discounts", minimum=0, maximum=1e7),
@@ -77,7 +84,7 @@ REVIEWS = Table(
         ARRIVED,
         Column("review_id", "string", "stable id", required=True),
         Column("ts", "timestamp", "when it was written, UTC", required=True),
-        Column("user_id", "string", "the source's own id", required=True, max_length=256),
+        Column("user_id", "string", "the source's own id", required=True, max_length=256, person=SOURCE_ID),
         Column("item_id", "string", "what was reviewed", required=True, max_length=256),
         Column("rating", "double", "stars, 1 to 5", minimum=1, maximum=5),
         Column("title", "string", "headline"),
@@ -96,7 +103,13 @@ CAMPAIGNS = Table(
         Column("campaign_type", "string", "the source's kind of campaign"),
         Column("start_day", "date", "first day it runs", required=True),
         Column("end_day", "date", "last day it runs", required=True),
-        Column("user_id", "string", "the source's id of a user it was sent to; null for everybody", max_length=256),
+        Column(
+            "user_id",
+            "string",
+            "the source's id of a user it was sent to; null for everybody",
+            max_length=256,
+            person=SOURCE_ID,
+        ),
     ),
     key=("campaign_id", "user_id"),
     rows=(("runs_forward", "start_day <= end_day"),),
@@ -123,7 +136,7 @@ USERS = Table(
     doc="What the shop knows of a person beside events, where the source has it.",
     columns=(
         ARRIVED,
-        Column("user_id", "string", "the source's id", required=True, max_length=256),
+        Column("user_id", "string", "the source's id", required=True, max_length=256, person=SOURCE_ID),
         Column("attributes", "map<string,string>", "such as age, income, household_size"),
     ),
     key=("user_id",),
@@ -136,12 +149,26 @@ REJECTS = Table(
         Column("day", "date", "the night the row belongs to; 1900-01-01 if its date can't be read", required=True),
         Column("table", "string", "the table it was meant for", required=True),
         Column("rule", "string", "the rule it broke first", required=True),
-        Column("reason", "string", "column, value and what was expected", required=True),
-        Column("source_row", "string", "the row as JSON", required=True),
+        Column("reason", "string", "column, value and what was expected", required=True, person=QUOTED),
+        Column("source_row", "string", "the row as JSON", required=True, person=QUOTED),
+        Column("user_id", "string", "pseudonym of whom it is about; null where that isn't known", person=PSEUDONYM),
     ),
     key=(),
     partition=("table",),  # they are few: a folder a night would be a file for each handful
     reject_limit=1.0,
 )
 
-TABLES = (EVENTS, ITEMS, REVIEWS, CAMPAIGNS, PROMOTIONS, USERS, RULES, PREFERENCES, REJECTS)
+ERASED = Table(
+    name="raw.erased",
+    doc="Who was erased (python -m jobs erase): rows of theirs are rejected from then on, in every table and night.",
+    columns=(
+        Column("day", "date", "the lake's last night when it was asked; 1900-01-01 if it had none", required=True),
+        Column("mark", "string", "SHA-256 of the pseudonym, 64 hex digits: neither id nor pseudonym", required=True),
+    ),
+    key=("mark",),
+)
+
+# no job makes these: the runner and the command line do
+BY_RUNNER = ("raw.rejects", "raw.erased", "insight.quality")
+
+TABLES = (EVENTS, ITEMS, REVIEWS, CAMPAIGNS, PROMOTIONS, USERS, RULES, PREFERENCES, REJECTS, ERASED)

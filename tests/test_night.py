@@ -41,11 +41,7 @@ columns = { rule_id = "id", action = "do", item_id = "sku", value = "rank", camp
 files = "wishes.csv"
 columns = { user_id = "who", preference = "wish" }
 """
-MADE = [
-    table.name
-    for table in schemas.TABLES.values()
-    if table.name not in ("raw.rejects", "insight.quality") and table.room != "raw"
-]
+MADE = [table.name for table in schemas.TABLES.values() if table.name != "insight.quality" and table.room != "raw"]
 ROOMS = ["raw.events", "raw.items", "raw.reviews", "raw.rules", "raw.preferences", *MADE]
 EARLY = [name for name in ROOMS if not name.startswith("lists.")]  # lists read their own night only
 # what goes on from where it last stood; the night that is made next makes all else from the beginning

@@ -10,6 +10,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 import schemas
+from jobs.erased import Erased
 from jobs.lake import Lake
 from jobs.model import NAME
 from jobs.staging import stage
@@ -43,7 +44,7 @@ def put(lake, frame, day, run_id="run", table=USERS):
     about = {"day": day.isoformat(), "job": table.name, "run_id": run_id}
     judged = frame.selectExpr("*", *(f"CAST(null AS STRING) AS {name}" for name in ("_rule", "_reason", "_source")))
     with stage(judged, table, lake) as staged:
-        staged.publish(day - timedelta(days=1), day, about)
+        staged.publish(day - timedelta(days=1), day, about, Erased.read(lake.uri))
 
 
 def names(lake, **nights):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from jobs.erased import Erased
 from jobs.staging import stage
 from tests.jobs.conftest import FIRST, SECOND, USERS, names, people, put
 
@@ -28,7 +29,7 @@ def test_staged_rows_are_invisible_until_they_are_published_and_rejected_ones_ne
             ("bad", "user_id", "why")
         ]
         assert (staged.count(kept=True), staged.count(kept=False)) == (1, 1)
-        staged.publish(FIRST, SECOND, {})
+        staged.publish(FIRST, SECOND, {}, Erased.read(lake.uri))
     assert names(lake) == ["ann", "bob"]
     assert not list(Path(lake.path(USERS)).rglob("day=__*"))
 

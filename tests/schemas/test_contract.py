@@ -9,6 +9,7 @@ from schemas.contract import ROOMS
 from schemas.objectives import OBJECTIVES, WEIGHTS
 
 TABLES = list(schemas.TABLES.values())
+NAMES_A_PERSON = re.compile(r"user_id|pseudonym:|^\w*(user|person|customer|household|shopper|visitor|email)")
 TYPES = re.compile(r"(string|double|float|int|bigint|boolean|date|timestamp|array<.+>|map<string,.+>)")
 
 
@@ -39,6 +40,21 @@ def test_rules_fit_the_type_of_their_column(table):
         if column.one_of is not None or column.max_length is not None:
             assert column.type in texts, column.name
         assert column.minimum is None or column.above is None, f"{column.name} has two lower bounds"
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_a_column_that_names_a_person_says_how(table):
+    """Erasure and the runner go by it alone: a column without its tag is one that nobody is erased from."""
+    named = {column for column in table.columns if column.type == "string" and NAMES_A_PERSON.search(told(column))}
+    assert [column.name for column in named if column.person is None] == []
+    for column in table.columns:
+        assert column.person in (None, "source_id", "pseudonym", "quoted"), column.name
+        assert (column.person == "source_id") <= (table.room == "raw"), f"{column.name}: ids stay in the raw room"
+    assert len({column.name for column in table.columns if column.person in ("source_id", "pseudonym")}) <= 1
+
+
+def told(column):
+    return f"{column.name}: {column.doc}"
 
 
 def test_spark_reads_the_columns_back():
