@@ -168,7 +168,7 @@ var/jars/stamp: jobs/jars.py | .venv/packages
 	@python -m jobs.jars var/jars
 	@touch $@
 
-state: $(STATE)/key $(AIRFLOW_HOME)/migrated
+state: $(STATE)/key $(AIRFLOW_HOME)/pool
 
 # user ids become pseudonyms under this key; whoever loses it can't join new nights to old ones
 $(STATE)/key:
@@ -178,6 +178,11 @@ $(AIRFLOW_HOME)/migrated: requirements.lock | .venv/installed
 	@echo "setting up: Airflow's database"
 	@mkdir -p $(AIRFLOW_HOME)
 	@airflow db migrate > $(AIRFLOW_HOME)/migrate.log 2>&1 || { cat $(AIRFLOW_HOME)/migrate.log; exit 1; }
+	@touch $@
+
+# what writes the lake takes its one slot
+$(AIRFLOW_HOME)/pool: | $(AIRFLOW_HOME)/migrated
+	@airflow pools set lake 1 "who writes the lake" >> $(AIRFLOW_HOME)/migrate.log 2>&1 || { cat $(AIRFLOW_HOME)/migrate.log; exit 1; }
 	@touch $@
 
 lock: .venv/installed ## resolve pyproject.toml anew into requirements.lock, which holds no download addresses

@@ -32,6 +32,8 @@ SIGNATURE = "{{ run_id }}/{{ ti.id }}"
 # the code that Spark makes of a table's rules is one long method, which Java would interpret and not compile
 JAVA_OPTIONS = "-XX:-DontCompileHugeMethods"
 
+POOL = "lake"  # one slot: whoever writes the lake waits for who does; the Makefile and docker/compose.yaml create it
+
 BAD_INPUT = 2  # the jobs' exit code for what no retry mends
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class SparkTables(SparkSubmitOperator):
             application_args=arguments,
             jars=",".join(map(str, sorted(JARS.glob("*.jar")))) or None,  # none: the cluster has Delta itself
             driver_memory="4g",
+            pool=POOL,
             conf={
                 "spark.ui.enabled": "false",  # else every session opens a port
                 "spark.driver.extraJavaOptions": JAVA_OPTIONS,

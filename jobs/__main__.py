@@ -4,6 +4,7 @@ python -m jobs NAME... --day D --lake URI     make tables for one night
 python -m jobs check NAME... --day D --lake URI --run-id R     is that run's commit there?
 python -m jobs page --day D --lake URI        what the night made, for people
 python -m jobs explain --user U --day D --lake URI     why that shopper's lists are what they are
+python -m jobs upkeep --day D --lake URI      drop what is past its retention, join small files, delete old ones
 python -m jobs erase --user U... --lake URI   remove people, keep them out, and prove it; 3 if the lake didn't know one
 """
 
@@ -25,7 +26,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         "names",
         nargs="+",
         metavar="NAME",
-        help="tables to make, in order; or check NAME..., page, explain, erase",
+        help="tables to make, in order; or check NAME..., page, explain, upkeep, erase",
     )
     parser.add_argument("--day", type=_day, help="the night: data up to and including this day is used")
     parser.add_argument("--lake", default=env("NIGHT_LAKE", "var/lake"), help="folder or bucket of the Delta tables")
@@ -73,6 +74,11 @@ def _run(given: argparse.Namespace) -> int:
     first, *others = given.names
     if first == "erase":
         return _erase(given)
+    if first == "upkeep":
+        from jobs.upkeep import lines, upkeep
+
+        print("\n".join(lines(upkeep(given.day, given.lake))))
+        return 0
     from jobs.night import Night
 
     if first == "page":

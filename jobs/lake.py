@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -133,6 +133,11 @@ class Lake:
                 night = file["partition"][table.night]
                 rows[night] = rows.get(night, 0) + file["num_records"]
         return rows
+
+    def dropped(self, table: Table, day: date) -> bool:
+        """Whether the night ``day`` left no rows and is so old that upkeep drops such nights."""
+        nights = self._nights(table) if table.keep_days is not None else {}
+        return bool(nights) and day not in nights and day <= max(nights) - timedelta(days=table.keep_days)
 
     def has(self, table: Table, column: str, value: str) -> bool:
         """Whether any row has this value in a partition column, by the table's log alone."""

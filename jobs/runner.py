@@ -87,6 +87,7 @@ def _step(
     started = time.monotonic()
     table = job.table
     log.info("%s %s", night.day, table.name)
+    _require_kept(job, lake, night)
     incremental = job.reads_kind("new") or job.reads_kind("source")
     after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
     given = {name: _hand_in(read, job, lake, night, after, model) for name, read in job.reads.items()}
@@ -125,6 +126,17 @@ def _counted(frame: DataFrame) -> tuple[DataFrame, Callable[[], int]]:
             return 0
 
     return frame.observe(rows, F.count(F.lit(1)).alias("in")), count
+
+
+def _require_kept(job: Job, lake: Lake, night: Night) -> None:
+    """Stops a rerun that would put nothing in the place of rows whose origin upkeep has dropped."""
+    for read in (read for read in job.reads.values() if read.kind == "new"):
+        table = schemas.table(read.table)
+        if lake.dropped(table, night.day) and lake.counts(job.table, night.day - timedelta(days=1), night.day):
+            raise ValueError(
+                f"{job.table.name}: {table.name} no longer has the night {night.day}, of which {job.table.name} has "
+                f"rows: make {table.name} for that night first"
+            )
 
 
 def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None, model: Model | None):

@@ -1,6 +1,6 @@
 """Behaviour: what people did, cleaned, on its own day, under pseudonyms."""
 
-from schemas.contract import PSEUDONYM, Column, Table
+from schemas.contract import MONTH, PSEUDONYM, Column, Table
 from schemas.raw import EVENT_TYPES
 
 USER = Column(
@@ -69,6 +69,7 @@ HISTORIES = Table(
         Column("baskets", "array<string>", "basket (or session where there is none), same length", required=True),
         Column("length", "int", "events ever, before the cut", required=True, minimum=1),
     ),
+    keep_days=MONTH,
     key=("user_id",),
     may_be_empty=False,
     rows=(

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from schemas.contract import DAY, Column, Table
+from schemas.contract import DAY, MONTH, QUARTER, Column, Table
 
 TEXT_KINDS = ("title", "attributes", "description", "review", "search")
 
@@ -35,6 +35,7 @@ ITEMS = Table(
         Column("available", "boolean", "what the source says of it; null where it is silent"),
         Column("on_sale", "boolean", "the source says so; where it is silent: sold in the last 56 days", required=True),
     ),
+    keep_days=QUARTER,
     key=("item_id",),
     least_share=0.5,
     may_be_empty=False,
@@ -57,6 +58,7 @@ TEXTS = Table(
         Column("since", "date", "the first day on which it was known", required=True),
         Column("times", "bigint", "how many items, reviews or searches told it", required=True, minimum=1),
     ),
+    keep_days=MONTH,
     key=("text_id",),
     least_share=0.5,
     rows=(("item_named", "kind = 'title' OR (about IS NULL) = (item_id IS NULL)"),),
@@ -83,6 +85,7 @@ TRENDS = Table(
         ),
         Column("weeks_again", "bigint", "of these, weeks in which the user took it again", required=True, minimum=0),
     ),
+    keep_days=MONTH,
     key=("item_id",),
     least_share=0.5,
     rows=(("again_within_weeks", "weeks_again <= weeks"),),

@@ -44,6 +44,8 @@ class Table:
         night: the column that holds the night which wrote the row; a rerun of that night replaces exactly those rows.
         reject_limit: largest share of a night's rows that may break row rules before the night stops.
         least_share: a night's rows must reach this share of the median of the seven nights before; 0 asks nothing.
+        keep_days: nights that upkeep leaves, counted back from the last one; None for all. At least as many as any job
+            or training looks back.
         may_be_empty: whether a night without rows is a normal night.
         rows: further row rules as ``(rule name, Spark SQL condition that good rows meet)``, and after them, where the
             condition is hard to read, what is expected in words.
@@ -57,6 +59,7 @@ class Table:
     night: str = "day"
     reject_limit: float = 0.05
     least_share: float = 0.0
+    keep_days: int | None = None
     may_be_empty: bool = True
     rows: tuple[tuple[str, ...], ...] = ()
 
@@ -78,6 +81,10 @@ class Table:
         """The columns as Spark reads a schema: ``a string, b double``."""
         return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
 
+
+# how long nights are kept, see docs/data-engineer.md: what only the next night reads; a month of reruns; a quarter for
+# what names a person or is asked about later; and what is accounted for over a year
+WEEK, MONTH, QUARTER, YEAR = 8, 31, 92, 400
 
 DAY = Column("day", "date", "the night: data up to and including this day was used", required=True)
 ARRIVED = Column("day", "date", "the day the row reached us; a late event has an earlier ts", required=True)

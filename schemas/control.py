@@ -1,6 +1,6 @@
 """What people control: the shop its lists by rules, a shopper by preferences. Raw tables, apart for their length."""
 
-from schemas.contract import ARRIVED, SOURCE_ID, Column, Table
+from schemas.contract import ARRIVED, MONTH, SOURCE_ID, YEAR, Column, Table
 
 # what a business rule does; jobs/ranking/rules.py says how
 RULE_ACTIONS = (
@@ -51,6 +51,7 @@ RULES = Table(
         Column("campaign_id", "string", "the campaign it belongs to, which reasons name", max_length=256),
         Column("note", "string", "why, for the shop", max_length=10_000),
     ),
+    keep_days=YEAR,
     key=("rule_id",),
     reject_limit=1.0,  # people write them: one bad line of three must not stop the night
     rows=(
@@ -115,6 +116,7 @@ PREFERENCES = Table(
         Column("preference", "string", "the wish", required=True, one_of=WISHES),
         Column("value", "string", "less_brand, less_category: its name, as in catalogue.items"),
     ),
+    keep_days=MONTH,
     key=("user_id", "preference", "value"),
     rows=(
         (

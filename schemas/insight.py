@@ -1,6 +1,6 @@
 """Insight: what the night says of itself."""
 
-from schemas.contract import DAY, Column, Table
+from schemas.contract import DAY, YEAR, Column, Table
 
 QUALITY = Table(
     name="insight.quality",
@@ -19,6 +19,7 @@ QUALITY = Table(
         Column("rows_rejected", "bigint", "rows in raw.rejects; kept + rejected = in", required=True),
         Column("run_id", "string", "the run that checked", required=True),
     ),
+    keep_days=YEAR,
     key=(),
 )
 

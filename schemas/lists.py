@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from schemas.behaviour import ITEM, USER
-from schemas.contract import DAY, PSEUDONYM, Column, Table
+from schemas.contract import DAY, MONTH, PSEUDONYM, QUARTER, WEEK, YEAR, Column, Table
 from schemas.control import RULE_ACTIONS
 from schemas.control import RULES as RAW_RULES
 
@@ -95,6 +95,7 @@ VECTORS = Table(
         ),
         VERSION,
     ),
+    keep_days=WEEK,
     key=("kind", "id"),
     may_be_empty=False,
 )
@@ -126,6 +127,7 @@ CANDIDATES = Table(
         ),
         VERSION,
     ),
+    keep_days=MONTH,
     key=("surface", "user_id", "item_id"),
     partition=("day", "surface"),
     may_be_empty=False,
@@ -150,6 +152,7 @@ TRIALS = Table(
         Column("relevant", "int", "items that the user took then, offered or not", required=True, minimum=1),
         VERSION,
     ),
+    keep_days=QUARTER,
     key=("surface", "user_id", "item_id"),
     partition=("day", "surface"),
 )
@@ -208,6 +211,7 @@ FRONT = Table(
         Column("rail", "string", "none, or the guard rail that held the weights", required=True, one_of=RAILS),
         Column("told", "string", "what was chosen and why, in words", required=True),
     ),
+    keep_days=YEAR,
     key=("surface", "audience", "point"),
     may_be_empty=False,
     rows=(
@@ -274,6 +278,7 @@ RECOMMENDATIONS = Table(
         VERSION,
         Column("run_id", "string", "MLflow run of the model", required=True),
     ),
+    keep_days=YEAR,
     key=("surface", "user_id", "rank"),
     partition=("day", "surface"),
     least_share=0.5,
@@ -288,6 +293,7 @@ STAGED = replace(
     RECOMMENDATIONS,
     name="lists.staged",
     doc="Tonight's lists before the audit; lists.recommendations is what passed.",
+    keep_days=WEEK,
 )
 
 RULES = Table(
@@ -302,6 +308,7 @@ RULES = Table(
         Column("told", "string", "why it is in this state, in one sentence", required=True),
         *(column for column in RAW_RULES.columns if column.name in AS_WRITTEN),
     ),
+    keep_days=YEAR,
     key=("rule_id",),
 )
 

@@ -1,7 +1,7 @@
 """Profiles: who the shopper is."""
 
 from schemas.behaviour import USER
-from schemas.contract import DAY, Column, Table
+from schemas.contract import DAY, QUARTER, Column, Table
 from schemas.control import SEGMENTS, WISHES
 
 RECENT = 91  # days: thirteen weeks, of segment, frequency and value
@@ -35,6 +35,7 @@ USERS = Table(
         Column("brands", "map<string,double>", "share of decayed purchases, the ten largest", required=True),
         Column("variety", "double", "entropy of the categories bought / its maximum, 0 to 1", minimum=0, maximum=1),
     ),
+    keep_days=QUARTER,
     key=("user_id",),
     least_share=0.5,
     may_be_empty=False,
@@ -49,6 +50,7 @@ PREFERENCES = Table(
         Column("preference", "string", "the wish", required=True, one_of=WISHES),
         Column("value", "string", "less_brand, less_category: its name, as in catalogue.items; null for the others"),
     ),
+    keep_days=QUARTER,
     key=("user_id", "preference", "value"),
 )
 

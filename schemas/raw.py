@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from schemas.contract import ARRIVED, PSEUDONYM, QUOTED, SOURCE_ID, Column, Table
+from schemas.contract import ARRIVED, MONTH, PSEUDONYM, QUARTER, QUOTED, SOURCE_ID, Column, Table
 from schemas.control import PREFERENCES, RULES
 
 # the night of a source row whose date can't be read: it is read every night, and rejected under this day
@@ -50,6 +50,7 @@ EVENTS = Table(
         Column("propensity", "double", "impression: the logging policy's probability", above=0, maximum=1),
         Column("policy", "string", "impression: the logging policy"),
     ),
+    keep_days=QUARTER,
     key=(),  # a source may tell an event twice; behaviour.log keeps the first
     least_share=0.2,
     rows=(
@@ -72,6 +73,7 @@ ITEMS = Table(
         Column("price", "double", "list price; null where the source has none", minimum=0, maximum=1e6),
         Column("available", "boolean", "whether it is on sale; null where the source doesn't say"),
     ),
+    keep_days=MONTH,
     key=("item_id",),
     least_share=0.5,
     may_be_empty=False,
@@ -111,6 +113,7 @@ CAMPAIGNS = Table(
             person=SOURCE_ID,
         ),
     ),
+    keep_days=QUARTER,
     key=("campaign_id", "user_id"),
     rows=(("runs_forward", "start_day <= end_day"),),
 )
@@ -139,6 +142,7 @@ USERS = Table(
         Column("user_id", "string", "the source's id", required=True, max_length=256, person=SOURCE_ID),
         Column("attributes", "map<string,string>", "such as age, income, household_size"),
     ),
+    keep_days=MONTH,
     key=("user_id",),
 )
 
@@ -153,6 +157,7 @@ REJECTS = Table(
         Column("source_row", "string", "the row as JSON", required=True, person=QUOTED),
         Column("user_id", "string", "pseudonym of whom it is about; null where that isn't known", person=PSEUDONYM),
     ),
+    keep_days=QUARTER,
     key=(),
     partition=("table",),  # they are few: a folder a night would be a file for each handful
     reject_limit=1.0,

@@ -3,6 +3,7 @@
 import importlib
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
@@ -10,6 +11,7 @@ from airflow.timetables.base import DataInterval
 
 import schemas
 
+PROJECT = Path(__file__).resolve().parents[2]
 SPARK = ["raw", "behaviour_to_profiles", "lists", "insight"]
 
 
@@ -20,9 +22,9 @@ def intervals(dag, first: date, last: date) -> list[tuple[datetime, DataInterval
     return [(run.logical_date, run.data_interval, run.run_after) for run in seen.iter_dagrun_infos_between(*at)]
 
 
-def test_the_folder_holds_two_dags_and_both_load(bag):
+def test_the_folder_holds_three_dags_and_all_load(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"nightly", "training"}
+    assert set(bag.dags) == {"nightly", "training", "upkeep"}
 
 
 def test_the_order_of_the_night(nightly):
@@ -49,7 +51,7 @@ def test_every_table_is_made_once_and_after_those_it_reads(nightly):
         assert too_late - {name} == set(), f"{name} reads {too_late} before they are made"
 
 
-@pytest.mark.parametrize("dag_id", ["nightly", "training"])
+@pytest.mark.parametrize("dag_id", ["nightly", "training", "upkeep"])
 def test_every_task_is_retried_with_back_off_bounded_in_time_and_reported(bag, steps, dag_id):
     dag = bag.dags[dag_id]
     assert dag.max_active_runs == 1
@@ -61,7 +63,7 @@ def test_every_task_is_retried_with_back_off_bounded_in_time_and_reported(bag, s
         assert list(task.on_failure_callback) == [steps.tell], task.task_id
 
 
-@pytest.mark.parametrize("dag_id", ["nightly", "training"])
+@pytest.mark.parametrize("dag_id", ["nightly", "training", "upkeep"])
 def test_the_docstring_is_a_runbook_that_names_every_task(bag, dag_id):
     dag = bag.dags[dag_id]
     runbook = dag.doc_md.split("**When a task fails.**")[1]
@@ -96,3 +98,17 @@ def test_training_trains_and_then_judges_the_same_night(weekly, nightly):
     for task_id in ("pretrain", "train", "judge"):
         assert weekly.get_task(task_id).bash_command == nightly.get_task(task_id).bash_command
         assert "--day {{ ds }}" in weekly.get_task(task_id).bash_command
+
+
+def test_upkeep_is_weekly_for_sunday_and_never_beside_a_task_that_writes_the_lake(bag, nightly):
+    sunday = datetime(2017, 12, 24, 4, tzinfo=UTC)
+    monday = sunday + timedelta(days=1)
+    dag = bag.dags["upkeep"]
+    assert intervals(dag, date(2017, 12, 20), date(2017, 12, 26)) == [(sunday, DataInterval(sunday, monday), monday)]
+    (task,) = dag.tasks
+    assert task.bash_command.startswith("python -m jobs upkeep --day {{ ds }} --lake ")
+    writers = [nightly.get_task(task_id) for task_id in SPARK] + [task]
+    assert {(each.pool, each.pool_slots) for each in writers} == {("lake", 1)}
+    # whoever sets up Airflow creates it, with one slot
+    for recipe in ("Makefile", "docker/compose.yaml"):
+        assert re.findall(r"airflow pools set (\w+) (\d+) ", (PROJECT / recipe).read_text()) == [("lake", "1")], recipe

@@ -1,5 +1,6 @@
 """The contract names each table, column and key once, and can be read as what Spark will make of it."""
 
+import importlib
 import re
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import schemas
 from schemas.contract import ROOMS
 from schemas.objectives import OBJECTIVES, WEIGHTS
+from schemas.raw import BY_RUNNER
 
 TABLES = list(schemas.TABLES.values())
 NAMES_A_PERSON = re.compile(r"user_id|pseudonym:|^\w*(user|person|customer|household|shopper|visitor|email)")
@@ -51,6 +53,21 @@ def test_a_column_that_names_a_person_says_how(table):
         assert column.person in (None, "source_id", "pseudonym", "quoted"), column.name
         assert (column.person == "source_id") <= (table.room == "raw"), f"{column.name}: ids stay in the raw room"
     assert len({column.name for column in table.columns if column.person in ("source_id", "pseudonym")}) <= 1
+
+
+NEEDS_ALL = ("behaviour.exposures",)  # training.exposures reads every night up to its own
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_no_night_goes_that_a_job_looks_back_on(table):
+    jobs = [name for name in schemas.TABLES if name not in BY_RUNNER]
+    reads = [read for name in jobs for read in importlib.import_module(f"jobs.{name}").READS.values()]
+    for read in (read for read in reads if read.table == table.name):
+        everything = read.kind == "upto" or (read.kind == "before" and read.nights is None)
+        # "new" reads the nights since the last one: a month without a night is caught up
+        back = {"on": 1, "last": read.nights, "before": (read.nights or 0) + 1, "new": 31}.get(read.kind)
+        assert table.keep_days is None or (not everything and table.keep_days >= back), read
+    assert table.name not in NEEDS_ALL or table.keep_days is None
 
 
 def told(column):
