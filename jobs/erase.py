@@ -76,15 +76,13 @@ def erase(users: Sequence[str], lake: str) -> Erasure:
     """
     if not all(users):
         raise ValueError("erase needs --user: the shop's own id of a person, not a pseudonym")
-    tables = [table for table in schemas.TABLES.values() if DeltaTable.is_deltatable(path(lake, table))]
-    if not tables:
+    if not _tables(lake):
         raise ValueError(f"no Delta table in {lake}: nobody to erase; is it the lake's folder?")
     key = pseudonym_key()
     people = People(tuple(users), tuple(pseudonym_of(user, key) for user in users))
-    earlier = _bury(people, lake, tables)
-    files = PyFileSystem(DeltaStorageHandler(lake))
-    removed, seen = [], set(earlier)
-    for table in tables:
+    seen = _bury(people, lake)
+    files, removed = PyFileSystem(DeltaStorageHandler(lake)), []
+    for table in _tables(lake):  # now: a night may have made its first in the meantime
         if any(column.person for column in table.columns):
             started = time.monotonic()
             rows, mine = _remove(files, people, table, lake)
@@ -107,20 +105,24 @@ def lines(done: Erasure) -> list[str]:
     return [*told, f"{done.searched:,} files searched, {len(done.left) or 'none'} of them with a trace left"]
 
 
-def _bury(people: People, lake: str, tables: list[Table]) -> set[str]:
+def _tables(lake: str) -> list[Table]:
+    return [table for table in schemas.TABLES.values() if DeltaTable.is_deltatable(path(lake, table))]
+
+
+def _bury(people: People, lake: str) -> set[str]:
     """Writes the tombstones that are missing; the pseudonyms of those that were there."""
     marks = {mark_of(alias): alias for alias in people.pseudonyms}
     there = Erased.read(lake).marks & marks.keys()
     new = sorted(marks.keys() - there)
     if new:
-        rows = tombstones(new, _last_night(tables, lake))
+        rows = tombstones(new, _last_night(lake))
         write_deltalake(path(lake, ERASED), rows, mode="append", partition_by=list(ERASED.partition))
     return {marks[mark] for mark in there}
 
 
-def _last_night(tables: list[Table], lake: str) -> date:
+def _last_night(lake: str) -> date:
     nights = [UNDATED]
-    for table in tables:
+    for table in _tables(lake):
         if table.night in table.partition:
             files = pa.table(DeltaTable(path(lake, table)).get_add_actions()).to_pylist()
             nights += [file["partition"][table.night] for file in files]

@@ -21,6 +21,7 @@ WISHES = (
     "less_brand",
     "less_category",
     "no_personalisation",
+    "no_profiling",
 )
 SEGMENTS = ("none", "new", "occasional", "loyal")  # of shoppers, see profiles.users
 HIGHEST = 10_000  # rank of a pin, items of a cap

@@ -122,7 +122,7 @@ CANDIDATES = Table(
         Column(
             "policy",
             "string",
-            "model, or popular for users without a history or who want no personalisation",
+            "model, or popular for users without a history or who want no personalisation or profile",
             required=True,
         ),
         VERSION,

@@ -9,7 +9,7 @@ NEW, OCCASIONAL = 4, 12  # most recent baskets of a new and of an occasional sho
 
 USERS = Table(
     name="profiles.users",
-    doc="One row a user of the log or of the shop's user list.",
+    doc="One row a user of the log or of the shop's user list; of who wants no profile, the pseudonym alone.",
     columns=(
         DAY,
         USER,
@@ -118,4 +118,4 @@ SEGMENTED = Table(
     least_share=0.5,
 )
 
-TABLES = (USERS, PREFERENCES, CUSTOMERS, SEGMENTED)
+TABLES = (PREFERENCES, USERS, CUSTOMERS, SEGMENTED)

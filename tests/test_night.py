@@ -6,6 +6,8 @@ from datetime import date, timedelta
 import pytest
 
 import schemas
+from jobs.behaviour.pseudonym import pseudonym_key, pseudonym_of
+from jobs.erase import erase
 from jobs.explain import explain
 from jobs.lake import Lake
 from jobs.night import Job, Night
@@ -68,7 +70,7 @@ def shop(tmp_path_factory):
     lines = [f"{n},{name.split(',')[0]},own,food,{name.split(',')[1]},{n}.5" for n, name in enumerate(names, 1)]
     (folder / "items.csv").write_text("\n".join(["sku,name,brand,aisle,shelf,price", *lines]), encoding="utf-8")
     (folder / "rules.csv").write_text("id,do,sku,rank,campaign,to\nfront,pin,6,1,spring,2024-06-30\n")
-    (folder / "wishes.csv").write_text("who,wish\nann,no_personalisation\n")
+    (folder / "wishes.csv").write_text("who,wish\nann,no_personalisation\ncy,no_profiling\n")
     for n in range(16):
         day = FIRST + timedelta(days=n)
         rows = [purchase(day, 9 + w, who, str(1 + (n * (w + 1)) % 6)) for w, who in enumerate(("ann", "bob", "cy"))]
@@ -155,9 +157,19 @@ def test_history_at_once_and_then_a_backfill_equal_nights_one_by_one(night, spar
     spring = ("6", "Part of our campaign spring, until 30 June 2024.")
     assert sorted((*row[:3], *row["rules"]) for row in first) == [
         (*spring, "model", "front"),
-        (*spring, "model", "front"),
         (*spring, "popular", "front", "no_personalisation"),
+        (*spring, "popular", "front", "no_profiling"),
     ]
+    histories = at_once.read(schemas.table("behaviour.histories"), day=LAST).select("user_id").distinct().collect()
+    assert {row["user_id"] for row in histories} == {pseudonym_of(who, pseudonym_key()) for who in ("ann", "bob")}
+
+    before = {name: len(rows(at_once, name)) for name in ROOMS if schemas.table(name).person}
+    erased = erase(["bob"], at_once.uri)
+    assert (erased.left, erased.unknown) == ([], [])
+    removed = {each.table: each.rows for each in erased.removed if each.table != "raw.rejects"}
+    assert removed == {name: before[name] - len(rows(at_once, name)) for name in before}
+    gone = {name for name, count in removed.items() if count}
+    assert gone >= {"raw.events", "behaviour.log", "profiles.users", "lists.vectors", "lists.recommendations"}
 
 
 def test_a_night_cut_short_stops_before_anything_of_it_is_published(night, shop, spark, tmp_path):

@@ -5,9 +5,11 @@ from datetime import date
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.reads import upto
+from jobs.behaviour.consent import unprofiled
+from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
+from jobs.reads import on, upto
 
-READS = {"log": upto("behaviour.log")}
+READS = {"log": upto("behaviour.log"), "wishes": on("raw.preferences", optional=True)}
 
 # Far more than a model reads, for training also asks about earlier midnights: were the busiest households cut to their
 # last 1,024 purchases, they would look new a few weeks ago, and what they buy every week like something new to them.
@@ -15,16 +17,20 @@ LONGEST = 16_384
 INTEREST = "event_type IN ('view', 'add_to_cart', 'review') OR (event_type = 'impression' AND clicked)"
 
 
-def histories(log: DataFrame, *, day: date) -> DataFrame:
+def histories(log: DataFrame, wishes: DataFrame | None, *, day: date) -> DataFrame:
     """Each user's last 16,384 purchases, oldest first; of a user who never bought, what they looked at.
 
     The choice is made per user, not per source: where few visitors buy, the others have a history too. Looking is a
     view, an item put into the cart, a review, or a clicked impression. Lines of one moment are in order of event_id.
+    Who wants no profile has none, and so no part in training.
 
     Args:
         log: behaviour.log up to the night.
+        wishes: raw.preferences of the night; None where the shop has none.
         day: the night.
     """
+    if wishes is not None:
+        log = log.join(pseudonymised(unprofiled(wishes), pseudonym_key()), "user_id", how="left_anti")
     bought = F.col("event_type") == "purchase"
     lines = log.where("item_id IS NOT NULL").where(bought | F.expr(INTEREST)).withColumn("_bought", bought)
     recent_first = Window.partitionBy("user_id").orderBy(F.desc("_bought"), F.desc("ts"), F.desc("event_id"))

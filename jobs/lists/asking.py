@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from jobs.lists.popularity import group
 
-REFUSES = "no_personalisation"
+REFUSING = ("no_personalisation", "no_profiling")
 AGE = r"^\s*(\d{1,3})(?!\d)"  # "35-44", "65+" and "40" begin with the least age; "under 18" doesn't say one
 WISHES = "array<struct<preference:string,value:string>>"
 
@@ -13,16 +13,16 @@ WISHES = "array<struct<preference:string,value:string>>"
 def asking(users: DataFrame, preferences: DataFrame) -> DataFrame:
     """One row a user: user_id, personal, segment, group, age, buys, wishes.
 
-    ``personal`` is false for who wants no personalisation: ``segment`` and ``group`` are null then, as one is made of
-    the history and the other of attributes. ``age`` is the least age in years that the attribute ``age`` allows, null
-    where it doesn't begin with a number; ``buys`` whether the history holds purchases.
+    ``personal`` is false for who wants no personalisation or no profile: ``segment`` and ``group`` are null then, as
+    one is made of the history and the other of attributes. ``age`` is the least age in years that the attribute ``age``
+    allows, null where it doesn't begin with a number; ``buys`` whether the history holds purchases.
     """
     told = preferences.groupBy("user_id").agg(
         F.sort_array(F.collect_set(F.struct("preference", "value"))).alias("wishes")
     )
     wishes = F.coalesce("wishes", F.array().cast(WISHES))
     known = users.join(told, "user_id", how="left").withColumn("wishes", wishes)
-    personal = ~F.exists("wishes", lambda wish: wish["preference"] == REFUSES)
+    personal = ~F.exists("wishes", lambda wish: wish["preference"].isin(*REFUSING))
     return known.withColumn("personal", personal).select(
         "user_id",
         "personal",

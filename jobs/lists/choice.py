@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.lists.asking import REFUSES
+from jobs.lists.asking import REFUSING
 from jobs.lists.blocks import parts
 from jobs.lists.curious import LEARNING, curious, draws
 from jobs.lists.house import CHEAPEST_FIRST, House, moved_by, weights
@@ -114,15 +114,15 @@ def _explored(
     """Lists that are sorted by price, and those of people who want no personalisation, are as they are."""
     known = asked.values["satisfaction"]
     means = np.where(np.ma.getmaskarray(known), asked.values["relevance"].filled(0.0), known.filled(0.0))
-    willing = ~_wishing(wishes, CHEAPEST_FIRST) & ~_wishing(wishes, REFUSES)
+    willing = ~_wishing(wishes, CHEAPEST_FIRST, *REFUSING)
     mine = draws(batch["user_id"].to_pylist(), surface, day)
     at = asked.positions
     about = (shelf.seen[at], shelf.arrived[at], shelf.units[at])
     return curious(lists, asked.held, means, *about, willing, mine, surface)
 
 
-def _wishing(wishes: list[list[dict]], name: str) -> np.ndarray:
-    return np.array([any(wish["preference"] == name for wish in each) for each in wishes], bool)
+def _wishing(wishes: list[list[dict]], *names: str) -> np.ndarray:
+    return np.array([any(wish["preference"] in names for wish in each) for each in wishes], bool)
 
 
 def _brought(asked: Asked, lists: Blend, house: House, plain: np.ndarray, shelf: Shelf, length: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 from pyspark.sql import Row
 
-from jobs.lists.asking import REFUSES
+from jobs.lists.asking import REFUSING
 from jobs.lists.named import Named
 from jobs.lists.reasons import of_campaign
 from jobs.ranking.rules import Rule, Ruled
@@ -66,7 +66,7 @@ class House:
 def weights(plain: Mapping[str, np.ndarray], wishes: Sequence[Sequence[dict]]) -> dict[str, np.ndarray]:
     """float64 [n] by objective: the night's weights, moved by each user's wish for variety; they sum to 1.
 
-    Who wants no personalisation gets relevance alone, which then is what everybody's taste says.
+    Who wants no personalisation or no profile gets relevance alone, which then is what everybody's taste says.
 
     Args:
         plain: float64 [n] by objective.
@@ -78,7 +78,7 @@ def weights(plain: Mapping[str, np.ndarray], wishes: Sequence[Sequence[dict]]) -
         np.prod([by for name, by in VARIETY.items() if name in each]) for each in asked
     ]
     total = sum(mixed.values())
-    refuses = np.array([REFUSES in each for each in asked], bool)
+    refuses = np.array([not each.isdisjoint(REFUSING) for each in asked], bool)
     return {name: np.where(refuses, name == "relevance", weight / total) for name, weight in mixed.items()}
 
 
@@ -102,7 +102,7 @@ def moved_by(
 
 def _whole(asked: set[str]) -> list[str]:
     """The wishes that shape a whole list; those for more and for less variety take each other back."""
-    if REFUSES in asked:
-        return [REFUSES]
+    if refused := asked.intersection(REFUSING):
+        return sorted(refused)
     variety = asked & VARIETY.keys()
     return sorted(variety) if len(variety) == 1 else []

@@ -5,31 +5,48 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.behaviour.consent import unprofiled
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
 from jobs.catalogue.items import UNKNOWN
 from jobs.reads import on, upto
 from schemas.profiles import NEW, OCCASIONAL, RECENT
 
-READS = {"log": upto("behaviour.log"), "items": on("catalogue.items"), "people": on("raw.users", optional=True)}
+READS = {
+    "log": upto("behaviour.log"),
+    "items": on("catalogue.items"),
+    "people": on("raw.users", optional=True),
+    "preferences": on("profiles.preferences"),
+}
 
 HALF_LIFE = 91  # days, of favourite categories and brands
 FAVOURITES = 10
 
 
-def users(log: DataFrame, items: DataFrame, people: DataFrame | None, *, day: date) -> DataFrame:
+def users(
+    log: DataFrame, items: DataFrame, people: DataFrame | None, preferences: DataFrame, *, day: date
+) -> DataFrame:
     """One row a user of the log or of the shop's user list, those without an event in segment ``none``.
 
     Money returned within the 91 days is taken off ``value``, down to 0. ``price_level`` is the mean, over purchase
     lines, of the percent rank of the item's price among the priced items of its category. Shares are of the lines whose
     category (brand) is known. ``variety`` is Shannon's entropy of the category shares, all of them, divided by the
-    logarithm of the number of categories in the catalogue: 0 buys one category, 1 all of them alike.
+    logarithm of the number of categories in the catalogue: 0 buys one category, 1 all of them alike. Who wants no
+    profile has the row of a user of whom nothing is known.
 
     Args:
         log: behaviour.log up to the night.
         items: catalogue.items of the night.
         people: raw.users of the night; None where the shop has no user list.
+        preferences: profiles.preferences of the night.
         day: the night.
     """
+    known = None
+    if people is not None:
+        known = pseudonymised(people.select("user_id", "attributes"), pseudonym_key())
+    refusing = unprofiled(preferences)
+    theirs = log if known is None else log.select("user_id").unionByName(known.select("user_id"))
+    nameless = theirs.join(refusing, "user_id", how="left_semi").select("user_id").distinct()
+    log = log.join(refusing, "user_id", how="left_anti")
     lines = _bought(log, items, day)
     seen = _counted(log, day).join(_tastes(lines, items), on="user_id", how="left")
     baskets = F.coalesce("recent_baskets", F.lit(0))
@@ -39,7 +56,8 @@ def users(log: DataFrame, items: DataFrame, people: DataFrame | None, *, day: da
         .when(baskets <= OCCASIONAL, "occasional")
         .otherwise("loyal")
     )
-    return _with_attributes(seen, people).select(
+    rows = _with_attributes(seen, known, refusing).unionByName(nameless, allowMissingColumns=True)
+    return rows.select(
         F.lit(day).alias("day"),
         "user_id",
         segment.alias("segment"),
@@ -58,11 +76,10 @@ def users(log: DataFrame, items: DataFrame, people: DataFrame | None, *, day: da
     )
 
 
-def _with_attributes(seen: DataFrame, people: DataFrame | None) -> DataFrame:
-    if people is None:
+def _with_attributes(seen: DataFrame, known: DataFrame | None, refusing: DataFrame) -> DataFrame:
+    if known is None:
         return seen.withColumn("attributes", _empty_map("string"))
-    known = pseudonymised(people.select("user_id", "attributes"), pseudonym_key())
-    return seen.join(known, on="user_id", how="full")
+    return seen.join(known.join(refusing, "user_id", how="left_anti"), on="user_id", how="full")
 
 
 def _counted(log: DataFrame, day: date) -> DataFrame:

@@ -16,8 +16,9 @@ def line(event_id, item_id, minutes=0, **changes):
 
 @pytest.fixture
 def run(frame):
-    def make(*lines):
-        made = histories(frame("behaviour.log", *lines), day=DAY)
+    def make(*lines, wishes=None):
+        wishes = None if wishes is None else frame("raw.preferences", *wishes)
+        made = histories(frame("behaviour.log", *lines), wishes, day=DAY)
         return {row["user_id"]: row.asDict() for row in made.collect()}
 
     return make
@@ -69,3 +70,9 @@ def test_a_long_history_keeps_its_last_items_and_its_length(run, monkeypatch):
     made = run(*(line(f"e{n:04}", f"i{n}", minutes=n) for n in range(1030)), *views)["ann"]
     assert made["item_ids"] == [f"i{n}" for n in range(6, 1030)]
     assert made["length"] == 1030
+
+
+def test_who_wants_no_profile_has_no_history(run, pseudonym_of):
+    wishes = [{"user_id": "ann", "preference": "no_profiling"}, {"user_id": "bob", "preference": "no_personalisation"}]
+    lines = [line(f"e{user}", "apple", user_id=pseudonym_of(user)) for user in ("ann", "bob", "cy")]
+    assert run(*lines, wishes=wishes).keys() == {pseudonym_of("bob"), pseudonym_of("cy")}

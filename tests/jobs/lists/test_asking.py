@@ -15,14 +15,20 @@ def test_who_refuses_has_no_segment_no_group_and_no_part_in_what_is_popular(shop
         "profiles.users",
         *(
             {"user_id": user, "segment": "loyal", "purchases": 1, "attributes": {"age": "35-44"}}
-            for user in ("ann", "bob")
+            for user in ("ann", "bob", "cy")
         ),
     )
-    wishes = shop.wishes(ann=["no_personalisation", ("less_brand", "acme")], stranger=["no_personalisation"])
+    wishes = shop.wishes(
+        ann=["no_personalisation", ("less_brand", "acme")], cy=["no_profiling"], stranger=["no_personalisation"]
+    )
     who = asking(users, wishes).localCheckpoint()
     told = {row["user_id"]: (row["personal"], row["segment"], row["group"], row["age"]) for row in who.collect()}
-    assert told == {"ann": (False, None, None, 35), "bob": (True, "loyal", "aged 35-44", 35)}
+    assert told == {
+        "ann": (False, None, None, 35),
+        "bob": (True, "loyal", "aged 35-44", 35),
+        "cy": (False, None, None, 35),
+    }
     (ann,) = [row["wishes"] for row in who.collect() if row["user_id"] == "ann"]
     assert [tuple(wish) for wish in ann] == [("less_brand", "acme"), ("no_personalisation", None)]
-    left = agreed(shop.histories(ann=[("apple", 1)], bob=[("apple", 1)]), who).collect()
+    left = agreed(shop.histories(ann=[("apple", 1)], bob=[("apple", 1)], cy=[("apple", 1)]), who).collect()
     assert [row["user_id"] for row in left] == ["bob"]

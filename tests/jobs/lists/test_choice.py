@@ -210,9 +210,10 @@ def test_less_of_a_brand_or_category_buries_it(choose):
 
 def test_without_personalisation_relevance_alone_counts_and_nothing_of_the_history_is_told(choose):
     nothing = {"segment": None, "item_ids": None, "times": None, "policy": "popular"}
-    rows = choose(wishes=["no_personalisation", "more_variety"], **nothing)
-    assert dict(rows[0]["weights"]) == {"relevance": 1, "expected_revenue": 0, "diversity": 0}
-    assert column(rows, "rules") == [["no_personalisation"]] * 3
+    for wish in ("no_personalisation", "no_profiling"):
+        rows = choose(wishes=[wish, "more_variety"], **nothing)
+        assert dict(rows[0]["weights"]) == {"relevance": 1, "expected_revenue": 0, "diversity": 0}
+        assert column(rows, "rules") == [[wish]] * 3
     assert column(rows, "reason") == ["On sale now."] * 3
     assert column(rows, "policy") == ["popular"] * 3
 
@@ -245,7 +246,7 @@ def test_some_lists_try_an_item_and_every_row_says_how_likely_that_was(shelf):
 
 def test_who_sorts_by_price_or_wants_no_personalisation_gets_nothing_to_try(choose):
     for number in range(40):
-        for wish in ("sort_by_price", "no_personalisation"):
+        for wish in ("sort_by_price", "no_personalisation", "no_profiling"):
             assert set(column(choose(wishes=[wish], user_id=f"user{number}"), "policy")) == {"model"}
 
 

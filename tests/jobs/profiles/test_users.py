@@ -17,15 +17,35 @@ GOODS = [
     {"item_id": "thing", "category": "unknown", "brand": None, "price": 3.0},
 ]
 
+NOBODY = {
+    "day": NIGHT,
+    "segment": "none",
+    "attributes": {},
+    "events": 0,
+    "purchases": 0,
+    "baskets": 0,
+    "first_day": None,
+    "last_day": None,
+    "recency_days": None,
+    "frequency": 0.0,
+    "value": 0.0,
+    "price_level": None,
+    "discount_share": None,
+    "categories": {},
+    "brands": {},
+    "variety": None,
+}
+
 
 @pytest.fixture
 def run(frame):
     """profiles.users by user_id."""
 
-    def make(*lines, people=None, goods=GOODS):
+    def make(*lines, people=None, goods=GOODS, wishes=()):
         people = None if people is None else frame("raw.users", *people)
         items = frame("catalogue.items", *goods)
-        made = users(frame("behaviour.log", *lines), items, people, day=NIGHT)
+        asked = frame("profiles.preferences", *wishes)
+        made = users(frame("behaviour.log", *lines), items, people, asked, day=NIGHT)
         return {row["user_id"]: row.asDict() for row in made.collect()}
 
     return make
@@ -110,25 +130,15 @@ def test_people_the_shop_knows_have_attributes_and_a_row_without_an_event(run):
         hashed("8"): {},
         "stranger": {},
     }
-    assert made[hashed("8")] == {
-        "day": NIGHT,
-        "user_id": hashed("8"),
-        "segment": "none",
-        "attributes": {},
-        "events": 0,
-        "purchases": 0,
-        "baskets": 0,
-        "first_day": None,
-        "last_day": None,
-        "recency_days": None,
-        "frequency": 0.0,
-        "value": 0.0,
-        "price_level": None,
-        "discount_share": None,
-        "categories": {},
-        "brands": {},
-        "variety": None,
-    }
+    assert made[hashed("8")] == {"user_id": hashed("8"), **NOBODY}
+    # who wants no profile is somebody of whom nothing is known, whatever they did or the shop's list says
+    wishes = [{"user_id": hashed(user), "preference": "no_profiling"} for user in ("7", "10")]
+    wishes.append({"user_id": "stranger", "preference": "no_personalisation"})
+    lines = [line("apple", user_id=user) for user in (hashed("7"), hashed("9"), "stranger")]
+    refused = run(*lines, people=people, wishes=wishes)
+    assert refused.keys() == {hashed("7"), hashed("8"), hashed("9"), "stranger"}  # of 10 nothing is known at all
+    assert refused[hashed("7")] == {"user_id": hashed("7"), **NOBODY}
+    assert refused["stranger"] == made["stranger"]
 
 
 def test_variety_is_entropy_over_that_of_all_categories(run):
