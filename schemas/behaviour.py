@@ -4,7 +4,12 @@ from schemas.contract import MONTH, PSEUDONYM, Column, Table
 from schemas.raw import EVENT_TYPES
 
 USER = Column(
-    "user_id", "string", "pseudonym: keyed hash of the source's id, 32 hex digits", required=True, person=PSEUDONYM
+    "user_id",
+    "string",
+    "pseudonym: keyed hash of the source's id, 32 hex digits",
+    required=True,
+    person=PSEUDONYM,
+    sensitivity="pseudonymous",
 )
 ITEM = Column("item_id", "string", "as in catalogue.items", required=True)
 
@@ -19,14 +24,20 @@ LOG = Table(
         Column("ts", "timestamp", "when it happened, UTC", required=True),
         USER,
         Column("item_id", "string", "null for events without an item"),
-        Column("session_id", "string", "events of a user with less than 30 minutes between them", required=True),
-        Column("basket_id", "string", "the source's basket; null where it has none"),
+        Column(
+            "session_id",
+            "string",
+            "events of a user with less than 30 minutes between them",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+        Column("basket_id", "string", "the source's basket; null where it has none", sensitivity="pseudonymous"),
         Column("store_id", "string", "the shop, branch or site"),
         Column("quantity", "double", "units", minimum=0),
         Column("amount", "double", "money received for the line", minimum=0),
         Column("unit_price", "double", "amount / quantity", minimum=0),
         Column("discount", "double", "money taken off the line", minimum=0),
-        Column("query", "string", "text typed into search"),
+        Column("query", "string", "text typed into search", sensitivity="personal"),
         Column("campaign_id", "string", "the campaign the event belongs to"),
         Column("rank", "int", "impressions: position, from 1", minimum=1),
         Column("clicked", "boolean", "impressions: whether it was clicked"),
@@ -63,10 +74,28 @@ HISTORIES = Table(
     columns=(
         Column("day", "date", "the night", required=True),
         USER,
-        Column("item_ids", "array<string>", "the last 16,384 items, oldest first", required=True),
-        Column("times", "array<timestamp>", "when, same length", required=True),
-        Column("amounts", "array<double>", "money of the line, same length; null where unknown", required=True),
-        Column("baskets", "array<string>", "basket (or session where there is none), same length", required=True),
+        Column(
+            "item_ids",
+            "array<string>",
+            "the last 16,384 items, oldest first",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+        Column("times", "array<timestamp>", "when, same length", required=True, sensitivity="pseudonymous"),
+        Column(
+            "amounts",
+            "array<double>",
+            "money of the line, same length; null where unknown",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+        Column(
+            "baskets",
+            "array<string>",
+            "basket (or session where there is none), same length",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
         Column("length", "int", "events ever, before the cut", required=True, minimum=1),
     ),
     keep_days=MONTH,

@@ -48,12 +48,18 @@ TEXTS = Table(
         DAY,
         Column("text_id", "string", "hash of kind, normalised text and about, 32 hex digits", required=True),
         Column("kind", "string", "where it was written", required=True, one_of=TEXT_KINDS),
-        Column("text", "string", "on one line, as it was written", required=True, max_length=2000),
+        Column(
+            "text", "string", "on one line, as it was written", required=True, max_length=2000, sensitivity="personal"
+        ),
         Column("about", "string", "the title of the item it tells about; null for titles, and where no item is known"),
         Column("item_id", "string", "the smallest id of the items it was told of; null where no item is known"),
         Column("language", "string", "by script and stop words", required=True, one_of=("en", "zh", "other")),
         Column(
-            "terms", "array<string>", "its words, of Chinese pairs of characters, without stop words", required=True
+            "terms",
+            "array<string>",
+            "its words, of Chinese pairs of characters, without stop words",
+            required=True,
+            sensitivity="personal",
         ),
         Column("since", "date", "the first day on which it was known", required=True),
         Column("times", "bigint", "how many items, reviews or searches told it", required=True, minimum=1),

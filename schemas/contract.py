@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 ROOMS = ("raw", "behaviour", "catalogue", "profiles", "lists", "insight")
+# what a value says of people by itself, from least to most
+SENSITIVITIES = {
+    "none": "nothing of a person",
+    "pseudonymous": "stands for one person, or is so particular that it may single one out",
+    "personal": "names a person, or is in their own words",
+    "sensitive": "what the shop knows of a person beside what they did, such as age and income",
+}
 # how a column names a person: by the shop's own id, by the pseudonym, or perhaps somewhere within a text
 SOURCE_ID, PSEUDONYM, QUOTED = "source_id", "pseudonym", "quoted"
 
@@ -17,6 +24,7 @@ class Column:
 
     Bounds are inclusive. ``above`` is an exclusive lower bound. A null breaks only ``required``. ``person`` says how
     the column names a person: by it ``python -m jobs erase`` finds whom to remove, and the runner whom to keep out.
+    ``sensitivity`` is one of :data:`SENSITIVITIES`.
     """
 
     name: str
@@ -29,6 +37,7 @@ class Column:
     one_of: tuple[str, ...] | None = None
     max_length: int | None = None
     person: Literal["source_id", "pseudonym", "quoted"] | None = None
+    sensitivity: Literal["none", "pseudonymous", "personal", "sensitive"] = "none"
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,15 @@ PREFERENCES = Table(
     doc="What people asked of their own lists, one row a wish.",
     columns=(
         ARRIVED,
-        Column("user_id", "string", "the source's id", required=True, max_length=256, person=SOURCE_ID),
+        Column(
+            "user_id",
+            "string",
+            "the source's id",
+            required=True,
+            max_length=256,
+            person=SOURCE_ID,
+            sensitivity="personal",
+        ),
         Column("preference", "string", "the wish", required=True, one_of=WISHES),
         Column("value", "string", "less_brand, less_category: its name, as in catalogue.items"),
     ),

@@ -57,20 +57,30 @@ VECTORS = Table(
     columns=(
         DAY,
         Column("kind", "string", "user or item", required=True, one_of=("user", "item")),
-        Column("id", "string", "user_id or item_id", required=True, person=PSEUDONYM),
-        Column("vector", "array<float>", "for relevance: the inner product of a user's and an item's", required=True),
-        Column("click_vector", "array<float>", f"for p(click | shown): {LOGIT}", required=True),
+        Column("id", "string", "user_id or item_id", required=True, person=PSEUDONYM, sensitivity="pseudonymous"),
+        Column(
+            "vector",
+            "array<float>",
+            "for relevance: the inner product of a user's and an item's",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+        Column(
+            "click_vector", "array<float>", f"for p(click | shown): {LOGIT}", required=True, sensitivity="pseudonymous"
+        ),
         Column(
             "purchase_vector",
             "array<float>",
             f"for p(purchase | click), or p(purchase | shown) where no clicks are known: {LOGIT}",
             required=True,
+            sensitivity="pseudonymous",
         ),
         Column(
             "spend_vector",
             "array<float>",
             "for the money that a purchase brings: the exponential of the inner product; empty where none is known",
             required=True,
+            sensitivity="pseudonymous",
         ),
         Column(
             "sales_vector",
@@ -92,6 +102,7 @@ VECTORS = Table(
             "map<string,float>",
             "of a user: what an item bought before scores above the inner product",
             required=True,
+            sensitivity="pseudonymous",
         ),
         VERSION,
     ),
@@ -259,7 +270,14 @@ RECOMMENDATIONS = Table(
             maximum=2,
         ),
         Column("weights", "map<string,double>", "the weights used for this user; they sum to 1", required=True),
-        Column("reason", "string", "one sentence a shopper could read", required=True, max_length=300),
+        Column(
+            "reason",
+            "string",
+            "one sentence a shopper could read",
+            required=True,
+            max_length=300,
+            sensitivity="pseudonymous",
+        ),
         Column(
             "rules",
             "array<string>",

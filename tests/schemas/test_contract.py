@@ -2,11 +2,13 @@
 
 import importlib
 import re
+from pathlib import Path
 
 import pytest
 
 import schemas
-from schemas.contract import ROOMS
+from schemas.behaviour import USER
+from schemas.contract import ROOMS, SENSITIVITIES
 from schemas.objectives import OBJECTIVES, WEIGHTS
 from schemas.raw import BY_RUNNER
 
@@ -53,6 +55,30 @@ def test_a_column_that_names_a_person_says_how(table):
         assert column.person in (None, "source_id", "pseudonym", "quoted"), column.name
         assert (column.person == "source_id") <= (table.room == "raw"), f"{column.name}: ids stay in the raw room"
     assert len({column.name for column in table.columns if column.person in ("source_id", "pseudonym")}) <= 1
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_who_is_named_is_never_called_harmless(table):
+    expected = {"source_id": {"personal"}, "pseudonym": {"pseudonymous"}, "quoted": {"personal", "sensitive"}}
+    for column in table.columns:
+        assert column.sensitivity in expected.get(column.person, SENSITIVITIES), column.name
+
+
+def test_the_analysts_page_lists_every_column_that_is_not_harmless():
+    page = (Path(__file__).resolve().parents[2] / "docs/analyst.md").read_text(encoding="utf-8")
+    listed = {}
+    for level, columns in re.findall(
+        r"^\| (pseudonymous|personal|sensitive) \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE
+    ):
+        for each in re.findall(r"`([^`]+)`", columns):
+            listed[each] = level
+    # one column that many tables share is listed once
+    told = {
+        "user_id" if column == USER else f"{table.name}.{column.name}": column
+        for table in TABLES
+        for column in table.columns
+    }
+    assert listed == {name: column.sensitivity for name, column in told.items() if column.sensitivity != "none"}
 
 
 NEEDS_ALL = ("behaviour.exposures",)  # training.exposures reads every night up to its own
