@@ -34,7 +34,6 @@ from schemas.raw import UNDATED
 log = logging.getLogger(__name__)
 
 TRIES = 5  # of a commit that others came before
-
 UNKNOWN = 3  # exit code: the tombstone stands, but the lake had no row of somebody
 
 
@@ -101,7 +100,7 @@ def lines(done: Erasure) -> list[str]:
         for each in done.removed
     ]
     told += [f"the lake had no row of {user!r}: is it the shop's own id? None will come in" for user in done.unknown]
-    told += [f"LEFT in {name}: look into it, then erase again" for name in done.left]
+    told += [f"LEFT in {name}; look into it, then erase again" for name in done.left]
     return [*told, f"{done.searched:,} files searched, {len(done.left) or 'none'} of them with a trace left"]
 
 
@@ -194,12 +193,20 @@ def _purge(files: PyFileSystem, people: People, table: Table, lake: str) -> int:
     for name in _files(files, _inside(table, "")):
         if f"/{LOG}/" in name:
             in_logs = in_logs or in_log(files, name, people, table)
-        elif name.endswith(".parquet") and name not in current and in_data(files, name, people, table):
+        elif name.endswith(".parquet") and name not in current and _readable(files, name, people, table):
             _delete(files, name)
             deleted += 1
     if in_logs:
         _shorten(files, delta, table)
     return deleted
+
+
+def _readable(files: PyFileSystem, name: str, people: People, table: Table) -> bool:
+    """Whether they are in a file; what can't be read, as a night is writing it, is told of in the end."""
+    try:
+        return in_data(files, name, people, table)
+    except ValueError:
+        return False
 
 
 def _shorten(files: PyFileSystem, delta: DeltaTable, table: Table) -> None:
@@ -220,7 +227,10 @@ def _search(files: PyFileSystem, people: People) -> tuple[int, list[str]]:
         if f"/{LOG}/" in name:
             found = in_log(files, name, people, table)
         elif name.endswith(".parquet"):
-            found = in_data(files, name, people, table)
+            try:
+                found = in_data(files, name, people, table)
+            except ValueError:
+                found, name = True, f"{name}, or not: it can't be read, as while a night is writing it"
         else:
             found = in_bytes(files, name, people)
         searched += 1

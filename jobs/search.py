@@ -105,12 +105,21 @@ def _nobody(rows: pa.Table | pa.RecordBatch, table: Table) -> pa.Array:
 
 
 def in_data(files: FileSystem, path: str, people: People, table: Table | None) -> bool:
-    """Whether a Parquet file holds somebody: in a row, or in any text of any column."""
-    for batch in batches(files, path):
-        if table is not None and pc.any(people.about(batch, table)).as_py():
-            return True
-        if any(people.in_texts(values) for column in batch.columns for values in texts(column)):
-            return True
+    """Whether a Parquet file holds somebody: in a row, or in any text of any column; not if it is gone by now.
+
+    Raises:
+        ValueError: if it can't be read: a night that is writing it isn't done.
+    """
+    try:
+        for batch in batches(files, path):
+            if table is not None and pc.any(people.about(batch, table)).as_py():
+                return True
+            if any(people.in_texts(values) for column in batch.columns for values in texts(column)):
+                return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:  # a page that ends too early
+        raise ValueError(f"{path}: {error}") from error
     return False
 
 

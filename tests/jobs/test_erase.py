@@ -184,8 +184,14 @@ def test_an_erasure_that_was_cut_off_is_ended_by_the_next(lake_of_nights, monkey
 def test_what_is_left_is_named_and_fails(lake_of_nights, capsys):
     (lake_of_nights / "notes").mkdir()
     (lake_of_nights / "notes/export.csv").write_text(f"7,{alias('customer-ann')}\n")
+    writing = lake_of_nights / "raw/events/night-1/day=2024-05-02/part.parquet"
+    writing.parent.mkdir(parents=True)
+    writing.touch()
     assert erase(lake_of_nights, "customer-ann") == LEFT
-    assert "LEFT in notes/export.csv" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "LEFT in notes/export.csv;" in told
+    assert "LEFT in raw/events/night-1/day=2024-05-02/part.parquet, or not: it can't be read" in told
+    assert told.splitlines()[-1].endswith("2 of them with a trace left")
 
 
 def test_a_log_that_holds_the_id_is_shortened_and_the_table_goes_on(spark, lake, frame):
