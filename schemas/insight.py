@@ -42,6 +42,7 @@ FORECASTS = Table(
             one_of=("theta", "weekday_mean"),
         ),
     ),
+    keep_days=YEAR,
     key=("level", "name", "for_day"),
     rows=(
         ("ahead", "datediff(for_day, day) BETWEEN 1 AND 28"),

@@ -101,6 +101,7 @@ CUSTOMERS = Table(
         Column("p_churn", "double", "probability of no purchase in the next 28 days", minimum=0, maximum=1),
         Column("next_purchase_day", "date", "the day by which the next purchase is as likely as not"),
     ),
+    keep_days=QUARTER,
     key=("user_id",),
     least_share=0.5,
     rows=(("within_age", "recency_days + frequency <= age_days"),),
@@ -132,6 +133,7 @@ SEGMENTED = Table(
         ),
         Column("silhouette", "double", "how well the groups part; null where all are one", minimum=-1, maximum=1),
     ),
+    keep_days=QUARTER,
     key=("user_id",),
     least_share=0.5,
 )

@@ -29,10 +29,10 @@ def bought(user_id, days_ago, amount=10.0, **changes):
 def run(frame):
     """profiles.customers by user_id, none of which the gate refuses."""
 
-    def make(*lines):
-        made = judge(
-            customers(frame("behaviour.log", *lines), day=NIGHT), schemas.table("profiles.customers")
-        ).collect()
+    def make(*lines, refusing=()):
+        wishes = [{"user_id": user, "preference": "no_profiling"} for user in refusing]
+        told = customers(frame("behaviour.log", *lines), frame("profiles.preferences", *wishes), day=NIGHT)
+        made = judge(told, schemas.table("profiles.customers")).collect()
         assert [row for row in made if row["_rule"]] == []
         return {row["user_id"]: row.asDict() for row in made}
 
@@ -111,7 +111,7 @@ def test_a_shop_is_foretold_the_same_in_any_order_of_its_rows(run, frame, spark)
     risk = np.array([made[f"u{n:03}"]["p_churn"] for n in range(160)])
     assert risk[gone].min() > risk[~gone].mean()
     shuffled = frame("behaviour.log", *reversed(lines)).repartition(5)
-    again = customers(shuffled, day=NIGHT).collect()
+    again = customers(shuffled, frame("profiles.preferences"), day=NIGHT).collect()
     assert {row["user_id"]: row.asDict() for row in again} == {
         user: {name: value for name, value in row.items() if not name.startswith("_")} for user, row in made.items()
     }
@@ -123,6 +123,7 @@ def test_customers_who_are_all_alike_have_no_lifetime_value(run, caplog):
     assert {row["next_purchase_day"] for row in made.values()} == {NIGHT + timedelta(days=2)}
     assert "all customers are alike" in caplog.text
     assert run() == {}
+    assert run(bought("ann", 3), bought("bob", 3), refusing=["ann"]).keys() == {"bob"}
 
 
 def test_expected_visits_are_the_papers():
