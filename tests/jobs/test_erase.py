@@ -125,7 +125,7 @@ def test_nothing_is_left_of_who_is_erased_and_others_keep_every_row(lake_of_nigh
     assert "customer-ann" not in told
     assert ann[0] not in told
     removed = {line.split()[0]: line.split()[1] for line in told.splitlines() if "rows removed" in line}
-    # of each day 20 purchases, the bad one, and the line that names her in its text alone
+    # of each day 20 purchases, the bad one, and the line that has too few columns
     assert {name: removed[name] for name in tables} == {
         "raw.events": "40",
         "raw.users": "1",
@@ -237,3 +237,26 @@ def test_a_night_that_began_before_the_erasure_publishes_nothing(spark, lake, mo
         put(lake, people(spark, SECOND, "cy"), SECOND)
     assert names(lake) == ["bob"]
     assert traces(Path(lake.uri), alias("cy")) == []
+
+
+def test_a_row_that_could_not_be_read_names_a_person_by_its_words(spark, lake):
+    texts = [f'{{"_line":"{{\\"at\\":1,\\"who\\":\\"{who}\\", cut"}}' for who in ("ann", "joann", "an n")]
+    rejects = schemas.table("raw.rejects")
+    where = {"day": [FIRST] * 3, "table": ["raw.events"] * 3, "source_row": texts}
+    columns = {name: where.get(name, [None] * 3) for name in rejects.column_names}
+    schema = to_arrow_schema(StructType.fromDDL(rejects.ddl))
+    write_deltalake(path(lake.uri, rejects), pa.table(columns, schema), partition_by=["table"])
+    assert erase(lake.uri, "ann", "an n") == UNKNOWN  # no column said who it was
+    assert [row["source_row"] for row in rows(lake.uri, "raw.rejects")] == [texts[1]]
+
+    # and when the night reads them again
+    unread = spark.createDataFrame(
+        [(FIRST, None, None, "readable_row", "cut", text) for text in texts],
+        f"{USERS.ddl}, _rule string, _reason string, _source string",
+    )
+    made = Erased.read(lake.uri).rejecting(unread, USERS).collect()
+    assert [(row["_rule"], row["_source"]) for row in made] == [
+        ("erased", "{}"),
+        ("readable_row", texts[1]),
+        ("erased", "{}"),
+    ]
