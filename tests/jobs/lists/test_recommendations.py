@@ -122,7 +122,8 @@ def test_from_an_export_to_lists_that_pass_and_a_rerun_gives_the_same_rows(shop,
     def night():
         # a checkpoint stands for the table that the next job reads
         coded = vectors(catalogue, histories, trends, model, None, None, day=shop.night).localCheckpoint()
-        offered = candidates(coded, catalogue, histories, users, log, *control, day=shop.night).localCheckpoint()
+        asked = (coded, catalogue, histories, users, log, *control, model)
+        offered = candidates(*asked, day=shop.night).localCheckpoint()
         tried = trials(coded, catalogue, histories, users, control[1], model, day=shop.night).localCheckpoint()
         given = (offered, coded, catalogue, histories, users)
         found = front(tried, *given, control[1], None, day=shop.night).localCheckpoint()
