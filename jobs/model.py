@@ -1,8 +1,13 @@
 """The seam to training: one MLflow model version, fetched by number."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+
+from pyspark import SparkFiles
+from pyspark.sql import SparkSession
 
 NAME = "recommender"
 NO_CHAMPION = "none"  # what `python -m training champion` prints when there is none
@@ -99,3 +104,20 @@ def _client():
 
     mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///var/mlflow.db"))
     return mlflow.MlflowClient()
+
+
+def send(spark: SparkSession, folder: str) -> None:
+    """Gives every executor of a cluster the export that lies in the driver's ``folder``."""
+    if spark.sparkContext.master.split("[")[0] != "local":
+        archive = shutil.make_archive(folder, "zip", folder)
+        spark.sparkContext.addArchive(f"{archive}#{_sent(folder)}")
+
+
+def local(folder: str) -> str:
+    """Where that export lies on this machine: on the executors of a cluster it is what :func:`send` sent them."""
+    return folder if Path(folder).is_dir() else SparkFiles.get(_sent(folder))
+
+
+def _sent(folder: str) -> str:
+    """The executors' name for the folder: two versions in one session must not meet."""
+    return "-".join(Path(folder).parts[-2:])

@@ -21,8 +21,7 @@ from jobs.erased import RULE, Erased, ErasedMeanwhileError
 from jobs.faults import understood
 from jobs.gate import Counts, Gate, judge
 from jobs.lake import Lake, between, session
-from jobs.lists.scorer import send
-from jobs.model import Model
+from jobs.model import Model, send
 from jobs.night import Job, Night, lacking, source_reader
 from jobs.reads import Read
 from jobs.staging import Staged, stage

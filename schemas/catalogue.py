@@ -4,6 +4,7 @@ import hashlib
 
 from schemas.contract import DAY, MONTH, QUARTER, Column, Table
 
+SENTIMENTS = ("negative", "neutral", "positive")
 TEXT_KINDS = ("title", "attributes", "description", "review", "search")
 
 # what an item sells, as training and scoring both reckon it
@@ -103,6 +104,15 @@ TABLES = (ITEMS, TEXTS, TRENDS)
 def tag_names(brand: str | None, path: list[str]) -> list[str]:
     """What an item shares with others, as training and scoring call it: its brand, and its categories."""
     return ([f"brand {brand}"] if brand else []) + [f"category {each}" for each in path]
+
+
+def review_text(title: str | None, text: str | None) -> str:
+    """What a sentiment model reads of a review: headline and body on one line; empty where there are no words."""
+    headline, body = (" ".join((part or "").split()) for part in (title, text))
+    if headline and body and headline[-1].isalnum():
+        headline += "."
+    told = f"{headline} {body}".strip()
+    return told if any(letter.isalnum() for letter in told) else ""
 
 
 def description(item_id: str, text: str, tags: list[str]) -> int:

@@ -1,6 +1,7 @@
 """Champion, judge and cross-validation:
 
-python -m training champion                                            its version, or none
+python -m training champion [--model sentiment]                        its version, or none
+python -m training sentiment --recipe R --day D --lake URI             train a model of what reviews say
 python -m training judge --recipe R --day D --lake URI                 judge the run that training.finetune made
 python -m training validate --recipe R --day D --lake URI --folds N    train and judge R on each of the last N weeks
 """
@@ -10,29 +11,36 @@ import logging
 import sys
 from datetime import date
 
-from training import tracking
+from training import launcher, tracking
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training", description="The champion, and who is to be it.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("champion", help="print the champion's version, or none")
+    champion = commands.add_parser("champion", help="print the champion's version, or none")
+    champion.add_argument("--model", default=tracking.MODEL, choices=(tracking.MODEL, tracking.SENTIMENT))
     judge = commands.add_parser("judge", help="compare the day's model with the champion and with popularity")
     validate = commands.add_parser("validate", help="train and judge a recipe on each of the last weeks up to the day")
-    for command in (judge, validate):
+    sentiment = commands.add_parser("sentiment", help="train the model that tells what reviews say of items")
+    for command in (judge, validate, sentiment):
         command.add_argument("--recipe", required=True)
         command.add_argument("--day", required=True, type=date.fromisoformat)
         command.add_argument("--lake", required=True, help="path or URI of the lake")
     validate.add_argument("--folds", type=int, default=4, help="how many weeks")
-    validate.add_argument("--ranks", type=int, default=2, help="processes that train")
+    for command in (validate, sentiment):
+        command.add_argument("--ranks", type=int, default=2, help="processes that train")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
         if chosen.command == "champion":
-            version = tracking.champion(tracking.connect())
+            version = tracking.champion(tracking.connect(), chosen.model)
             print(version.version if version else "none")
         elif chosen.command == "judge":
             _judge(chosen.recipe, chosen.day, chosen.lake)
+        elif chosen.command == "sentiment":
+            launcher.run(
+                "training.sentiment", chosen.ranks, recipe=chosen.recipe, day=str(chosen.day), lake=chosen.lake
+            )
         else:
             _validate(chosen.recipe, chosen.day, chosen.lake, chosen.folds, chosen.ranks)
     except (ValueError, ConnectionError, ChildProcessError) as error:

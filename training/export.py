@@ -154,11 +154,11 @@ def export(
     item_inputs, user_inputs = _examples(tokenizer, night, recipe)
     write_items(items, item_inputs, recipe.max_tokens, folder)
     rows = {0: BATCH}
-    _write(users, user_inputs, (rows, rows, rows, rows), folder / "user_encoder.pt2")
+    write_program(users, user_inputs, (rows, rows, rows, rows), folder / "user_encoder.pt2")
     if "relevance" in tasks:
         texts = {0: BATCH, 1: torch.export.Dim("T", min=2, max=recipe.max_tokens)}
         queries = QueryProgram(model, bfloat16=recipe.bfloat16).eval()
-        _write(queries, item_inputs[:2], (texts, texts), folder / "query_encoder.pt2")
+        write_program(queries, item_inputs[:2], (texts, texts), folder / "query_encoder.pt2")
 
 
 def _manifest(
@@ -197,7 +197,7 @@ def write_items(program: ItemProgram, inputs: tuple[torch.Tensor, ...], max_toke
         ValueError: if what was read back doesn't give the program's vectors.
     """
     rows, texts = {0: BATCH}, {0: BATCH, 1: torch.export.Dim("T", min=2, max=max_tokens)}
-    _write(program, inputs, (texts, texts, rows, rows), folder / "item_encoder.pt2")
+    write_program(program, inputs, (texts, texts, rows, rows), folder / "item_encoder.pt2")
 
 
 def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple, tuple]:
@@ -222,7 +222,12 @@ def _examples(tokenizer: Tokenizer, night: Night, recipe: Recipe) -> tuple[tuple
 
 
 @torch.no_grad()
-def _write(program: nn.Module, inputs: tuple, shapes: tuple, path: Path) -> None:
+def write_program(program: nn.Module, inputs: tuple, shapes: tuple, path: Path) -> None:
+    """Write ``program``, traced on ``inputs`` with these dynamic shapes, to ``path``, and read it back.
+
+    Raises:
+        ValueError: if what was read back doesn't give the program's tensors.
+    """
     exported = torch.export.export(program, inputs, dynamic_shapes=shapes)
     torch.export.save(exported, path)
     made, read = program(*inputs), torch.export.load(path).module()(*inputs)

@@ -42,6 +42,31 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
+class Sentiment:
+    """How the language model is fine-tuned on rated reviews.
+
+    Args:
+        steps, warmup: optimizer steps, and those over which the learning rates rise before they fall to 0.
+        shards: micro-batches a step, shared out among the ranks.
+        texts: reviews per micro-batch.
+        max_tokens: of a review; what follows isn't read.
+        tuned_layers: how many of the backbone's last layers learn; None is all, with the embeddings.
+        lr, head_lr: learning rates of these and of the head.
+        checkpoint_every: steps between two checkpoints.
+    """
+
+    steps: int = 400
+    warmup: int = 20
+    shards: int = 2
+    texts: int = 32
+    max_tokens: int = 128
+    tuned_layers: int | None = 2
+    lr: float = 2e-4
+    head_lr: float = 2e-3
+    checkpoint_every: int = 50
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides a run beside the day and the lake.
 
@@ -52,6 +77,7 @@ class Recipe:
         tuned_layers: how many of the backbone's last layers learn; the rest, and the token embeddings, stay put. With 0
             texts are encoded once.
         pretraining: of the backbone on the shop's text; None goes without.
+        sentiment: how it learns what reviews say.
         lora_rank: of the adapters (LoRA: Hu et al. 2022) that learn in place of the weights of all that would; 0 is
             without.
         offload: keep the optimizer's states in the host's memory, where the device's is short.
@@ -111,6 +137,7 @@ class Recipe:
     backbone: str | None = None
     tuned_layers: int = 2
     pretraining: Pretraining | None = None
+    sentiment: Sentiment = Sentiment()
     lora_rank: int = 0
     recompute: bool = False
     offload: bool = False
@@ -181,6 +208,20 @@ class Recipe:
         ):
             if wrong:
                 raise ValueError(f"recipe {self.name}: {why}")
+
+    @classmethod
+    def of(cls, fields: dict) -> "Recipe":
+        """The recipe with these fields, as JSON holds them: fields of fields are dictionaries.
+
+        Raises:
+            TypeError: if one is unknown or missing.
+        """
+        plan = fields.get("pretraining")
+        kinds = {
+            "pretraining": Pretraining(**plan) if plan else None,
+            "sentiment": Sentiment(**fields.get("sentiment", {})),
+        }
+        return cls(**{**fields, **kinds})
 
     @property
     def backbone_folder(self) -> str:

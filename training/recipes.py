@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from training.recipe import Pretraining, Recipe
+from training.recipe import Recipe
 
 
 def cpu() -> Recipe:
@@ -94,8 +94,6 @@ def recipe(name: str) -> Recipe:
 
 def _of_file(path: Path) -> Recipe:
     try:
-        fields = json.loads(path.read_text())
-        plan = fields.get("pretraining")
-        return Recipe(**{**fields, "pretraining": Pretraining(**plan) if plan else None})
+        return Recipe.of(json.loads(path.read_text()))
     except (OSError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} holds no recipe (the fields of training.recipes.Recipe as JSON): {error}") from error

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 EXPERIMENT = "nightly"
-MODEL = "recommender"
+MODEL, SENTIMENT = "recommender", "sentiment"
 CHAMPION = "champion"
 LOCAL = Path("var")
 
@@ -101,22 +101,22 @@ def trained_run(client: MlflowClient, recipe: str, day: date) -> Run | None:
     return runs[0] if runs else None
 
 
-def champion(client: MlflowClient) -> ModelVersion | None:
-    """The version under the alias ``champion``, or None."""
+def champion(client: MlflowClient, model: str = MODEL) -> ModelVersion | None:
+    """The model's version under the alias ``champion``, or None."""
     try:
-        return client.get_model_version_by_alias(MODEL, CHAMPION)
+        return client.get_model_version_by_alias(model, CHAMPION)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model, no such alias
             return None
         raise
 
 
-def register(client: MlflowClient, run_id: str) -> ModelVersion:
+def register(client: MlflowClient, run_id: str, model: str = MODEL) -> ModelVersion:
     """The model version of a run's export, made when it isn't there."""
-    if not client.search_registered_models(f"name = '{MODEL}'"):
-        client.create_registered_model(MODEL)
-    versions = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
-    return versions[0] if versions else client.create_model_version(MODEL, f"runs:/{run_id}/export", run_id)
+    if not client.search_registered_models(f"name = '{model}'"):
+        client.create_registered_model(model)
+    versions = client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'")
+    return versions[0] if versions else client.create_model_version(model, f"runs:/{run_id}/export", run_id)
 
 
 def has_run(client: MlflowClient, run_id: str) -> bool:
@@ -130,6 +130,7 @@ def has_run(client: MlflowClient, run_id: str) -> bool:
 __all__ = [
     "CHAMPION",
     "MODEL",
+    "SENTIMENT",
     "Metric",
     "champion",
     "connect",

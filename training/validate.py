@@ -5,8 +5,6 @@ later training and judging see the catalogue alone (Hyndman and Athanasopoulos, 
 """
 
 import logging
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -82,44 +80,7 @@ def validate(name: str, night: date, lake: str, count: int, ranks: int) -> Itera
 
 def _train(chosen: Recipe, name: str, day: date, night: date, lake: str, ranks: int) -> None:
     for stage in ("pretrain", "finetune") if chosen.pretraining else ("finetune",):
-        _launch(f"training.{stage}", ranks, recipe=name, day=str(day), lake=lake, night=str(night))
-
-
-def _launch(module: str, ranks: int, **options: str) -> None:
-    """Run a module under the deepspeed launcher; what it prints goes to stderr.
-
-    Raises:
-        ChildProcessError: if it fails.
-    """
-    told = [word for option, value in options.items() for word in (f"--{option}", value)]
-    code = _supervised([*launcher.command(ranks, module), *told])
-    if code:
-        raise ChildProcessError(
-            f"{module} of the fold {options['day']} ended with code {code}, see its log above; "
-            "the same command goes on from its last checkpoint"
-        )
-
-
-def _supervised(command: list[str]) -> int:
-    """Its exit code. Whoever ends us ends it too: left alone it would train on, beside the one of the next call."""
-    running: list[subprocess.Popen] = []
-    told = []
-
-    def end(*_) -> None:
-        told.append(True)
-        for each in running:
-            each.terminate()
-
-    usual = signal.signal(signal.SIGTERM, end)
-    try:
-        running.append(subprocess.Popen(command, stdout=2))
-        if told:  # while it was being started
-            end()
-        return running[0].wait()
-    finally:
-        for each in running:
-            each.terminate()
-        signal.signal(signal.SIGTERM, usual)
+        launcher.run(f"training.{stage}", ranks, recipe=name, day=str(day), lake=lake, night=str(night))
 
 
 def spread(folds: list[Fold]) -> dict[str, dict[str, dict[str, float]]]:

@@ -6,14 +6,12 @@ so tasks don't fight for cores.
 
 import json
 import logging
-import shutil
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from pyspark import SparkFiles
-from pyspark.sql import SparkSession
 
+from jobs.model import local
 from schemas.catalogue import description
 
 log = logging.getLogger("jobs.lists.scorer")
@@ -139,20 +137,5 @@ class Scorer:
 
 @cache
 def scorer(folder: str) -> Scorer:
-    """The scorer of a folder, loaded once a worker process: Spark reuses workers for many tasks.
-
-    On the executors of a cluster, where the driver's folder isn't, it is what :func:`send` sent them.
-    """
-    return Scorer(folder if Path(folder).is_dir() else SparkFiles.get(_sent(folder)))
-
-
-def send(spark: SparkSession, folder: str) -> None:
-    """Gives every executor of a cluster the export that lies in the driver's ``folder``."""
-    if spark.sparkContext.master.split("[")[0] != "local":
-        archive = shutil.make_archive(folder, "zip", folder)
-        spark.sparkContext.addArchive(f"{archive}#{_sent(folder)}")
-
-
-def _sent(folder: str) -> str:
-    """The executors' name for the folder: two versions in one session must not meet."""
-    return "-".join(Path(folder).parts[-2:])
+    """The scorer of a folder, loaded once a worker process: Spark reuses workers for many tasks."""
+    return Scorer(local(folder))

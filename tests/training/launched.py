@@ -1,21 +1,19 @@
 """What a rank of the tests does: a stage of training, with a tiny recipe and a place to die.
 
-Environment: STAGE, pretrain or finetune; TINY_RECIPE, the recipe's fields as JSON; KILL_BEFORE_STEP, the step at whose
-start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start all weights turn into NaN; EXPORT, "no" where
-nobody reads it: to trace the programs takes longer than a tiny model learns.
+Environment: STAGE, pretrain, finetune or sentiment; TINY_RECIPE, the recipe's fields as JSON; KILL_BEFORE_STEP, the
+step at whose start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start all weights turn into NaN; EXPORT,
+"no" where nobody reads it: to trace the programs takes longer than a tiny model learns.
 """
 
 import json
 import os
 import signal
 
-from training import finetune, pretrain, recipes, run
+from training import finetune, pretrain, recipes, run, sentiment
 
 
 def main() -> None:
-    fields = json.loads(os.environ["TINY_RECIPE"])
-    plan = fields.pop("pretraining")
-    tiny = recipes.Recipe(**fields, pretraining=recipes.Pretraining(**plan) if plan else None)
+    tiny = recipes.Recipe.of(json.loads(os.environ["TINY_RECIPE"]))
     recipes.RECIPES["tiny"] = lambda: tiny
     kill, poison = (int(os.environ.get(f"{what}_BEFORE_STEP", "-1")) for what in ("KILL", "POISON"))
     one_step = run.Run._one_step
@@ -32,7 +30,9 @@ def main() -> None:
     if os.environ.get("EXPORT") == "no":
         finetune.export = lambda *_, **__: None
     name = os.environ["STAGE"]
-    run.launched(name, {"pretrain": pretrain.pretrain, "finetune": finetune.finetune}[name])
+    run.launched(
+        name, {"pretrain": pretrain.pretrain, "finetune": finetune.finetune, "sentiment": sentiment.sentiment}[name]
+    )
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def test_training_that_fails_is_one_error(stand_in, capfd):
     out, err = capfd.readouterr()
     oldest = DAY - timedelta(days=21)
     assert re.search(rf"--num_accelerators 2 .* training\.finetune .* --day {oldest} .* --night {DAY}\n", err)
-    assert f"error: training.finetune of the fold {oldest} ended with code 3, see its log above" in err
+    assert f"error: training.finetune of {oldest} ended with code 3, see its log above" in err
     assert out == ""
 
 
