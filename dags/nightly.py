@@ -3,8 +3,8 @@
 From what the shop's source delivered on one day to audited lists in `lists.recommendations`. Each Spark task
 makes the tables of its rooms (see `schemas/`) in one session, and is done only when the lake holds its commits.
 
-    raw > behaviour_to_profiles > champion -------------------> lists > insight > page
-                                        \\ untrained > pretrain > train > judge /
+    raw, sentiment > behaviour_to_profiles > champion -------------------> lists > insight > page
+                                                   \\ untrained > pretrain > train > judge /
 
 **Which night.** The run's logical date. The schedule's data interval is [day, day + 1) UTC, so day's night starts when
 day is over. By hand: `airflow dags test nightly 2017-12-31`, or the button in the UI with that logical date.
@@ -19,6 +19,7 @@ times; an input that no retry mends fails at once. Always clear a task with all 
 | failed task | look at | then |
 |---|---|---|
 | raw | the file or column its log names; the day in `insight.quality`, `raw.rejects` | deliver again, clear it |
+| sentiment | whether MLflow answers at MLFLOW_TRACKING_URI | clear it |
 | behaviour_to_profiles | `insight.quality` of the day: what broke, and by how much | clear from its cause |
 | champion | whether MLflow answers at MLFLOW_TRACKING_URI | clear it |
 | pretrain, train, judge | the MLflow run; a killed training goes on from its last checkpoint | clear it |
@@ -55,9 +56,13 @@ with DAG(
     tags=["night"],
 ):
     raw = SparkTables(task_id="raw", tables=room("raw"))
+    # none yet: then the stars alone say what a review means
+    sentiment = answer("sentiment", "python -m training champion --model sentiment")
     # what follows from the raw tables shares a session: to start another takes longer than most of its tables
     profiles = SparkTables(
-        task_id="behaviour_to_profiles", tables=room("behaviour") + room("catalogue") + room("profiles")
+        task_id="behaviour_to_profiles",
+        tables=room("behaviour") + room("catalogue") + room("profiles"),
+        sentiment_version="{{ ti.xcom_pull(task_ids='sentiment') }}",
     )
     champion = answer("champion", "python -m training champion")
 
@@ -83,4 +88,5 @@ with DAG(
         trigger_rule=TriggerRule.NONE_FAILED,
     )
     chain(raw, profiles, champion, untrained(champion.output), pretrain, train, judge, lists, insight, page)
+    chain(sentiment, profiles)
     chain(champion, lists)

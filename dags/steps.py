@@ -47,17 +47,27 @@ class SparkTables(SparkSubmitOperator):
     Args:
         tables: names in the contract, each after those it reads.
         model_version: template of the MLflow version, for tables that a model makes.
+        sentiment_version: likewise, of the model that reads reviews.
     """
 
     template_fields = (*SparkSubmitOperator.template_fields, "day", "signature")
 
-    def __init__(self, *, tables: list[str], model_version: str | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        *,
+        tables: list[str],
+        model_version: str | None = None,
+        sentiment_version: str | None = None,
+        **kwargs,
+    ) -> None:
         self.tables = tables
         self.day = DAY
         self.signature = SIGNATURE
         arguments = [*tables, "--day", DAY, "--lake", LAKE, "--source", SOURCE, "--data", DATA, "--run-id", SIGNATURE]
         if model_version is not None:
             arguments += ["--model-version", model_version]
+        if sentiment_version is not None:
+            arguments += ["--sentiment-version", sentiment_version]
         super().__init__(
             application=str(PROJECT / "jobs/__main__.py"),
             application_args=arguments,

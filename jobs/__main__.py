@@ -33,6 +33,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--source", default=env("NIGHT_SOURCE", "complete_journey"), help="a module of jobs/sources")
     parser.add_argument("--data", default=env("NIGHT_DATA", ""), help="where the source lies; empty for its own place")
     parser.add_argument("--model-version", default=None, help="MLflow model version that makes the lists")
+    parser.add_argument("--sentiment-version", default=None, help="MLflow model version that reads the reviews")
     parser.add_argument(
         "--user",
         action="append",
@@ -89,7 +90,8 @@ def _run(given: argparse.Namespace) -> int:
     if first == "explain":
         return _explain(given)
     docs = os.environ.get("NIGHT_DOCS", Night.docs)
-    night = Night(given.day, given.lake, given.run_id, given.source, given.data, given.model_version, docs)
+    versions = given.model_version, given.sentiment_version
+    night = Night(given.day, given.lake, given.run_id, given.source, given.data, *versions, docs)
     if first == "check":
         return _check(others, night)
     from jobs.runner import run  # and with it Great Expectations: seconds, which the check needn't pay

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-NAME = "recommender"
+NAME, SENTIMENT = "recommender", "sentiment"
 NO_CHAMPION = "none"  # what `python -m training champion` prints when there is none
 JUDGED = "judge."  # prefix of the metrics that the judge logs to a version's run
 
@@ -23,8 +23,8 @@ class Model:
     path: str
 
 
-def fetch(version: str | None, folder: str) -> Model:
-    """Downloads the export of a registered version into ``folder``.
+def fetch(version: str | None, folder: str, name: str = NAME) -> Model:
+    """Downloads the export of a registered version of the model ``name`` into ``folder``.
 
     Raises:
         ValueError: if no version is given or the registry has none of that number.
@@ -34,11 +34,20 @@ def fetch(version: str | None, folder: str) -> Model:
         raise ValueError(
             "lists need a model: pass --model-version; `python -m training champion` prints the champion's"
         )
-    run_id = _registered(version).run_id
+    run_id = _registered(version, name).run_id
     import mlflow
 
-    uri = _client().get_model_version_download_uri(NAME, version)
+    uri = _client().get_model_version_download_uri(name, version)
     return Model(version, run_id, mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+
+
+def fetch_sentiment(version: str | None, folder: str) -> Model | None:
+    """As :func:`fetch`, of the sentiment model; None where the night has none."""
+    if version in (None, NO_CHAMPION):
+        return None
+    place = Path(folder) / f"{SENTIMENT}-{version}"
+    place.mkdir()
+    return fetch(version, str(place), SENTIMENT)
 
 
 def judged(version: str) -> list[dict]:
@@ -81,17 +90,17 @@ def record(day: date, version: str, metrics: dict[str, float], files: dict[str, 
     client.set_terminated(run.info.run_id)
 
 
-def _registered(version: str):
+def _registered(version: str, name: str = NAME):
     """The registry's entry."""
     client = _client()
     import mlflow
 
     address = mlflow.get_tracking_uri()
     try:
-        return client.get_model_version(NAME, version)
+        return client.get_model_version(name, version)
     except mlflow.exceptions.MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise ValueError(f"MLflow at {address} has no version {version!r} of model {NAME!r}") from error
+            raise ValueError(f"MLflow at {address} has no version {version!r} of model {name!r}") from error
         raise ConnectionError(f"MLflow at {address} does not answer: {error}") from error
 
 

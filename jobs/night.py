@@ -28,6 +28,7 @@ class Night:
     source: str = "complete_journey"
     data: str = ""
     model_version: str | None = None
+    sentiment_version: str | None = None
     docs: str = "var/data_docs"  # folder of Great Expectations' pages
 
 

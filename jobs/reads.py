@@ -12,7 +12,7 @@ from typing import Literal
 class Read:
     """One argument of a job. ``nights`` limits ``last`` and ``before``; an absent ``optional`` table is None."""
 
-    kind: Literal["on", "upto", "last", "new", "before", "source", "model"]
+    kind: Literal["on", "upto", "last", "new", "before", "source", "model", "sentiment"]
     table: str = ""
     nights: int | None = None
     optional: bool = False
@@ -51,3 +51,8 @@ def source() -> Read:
 def model() -> Read:
     """The night's model version, as a :class:`jobs.model.Model`."""
     return Read("model")
+
+
+def sentiment() -> Read:
+    """The night's version of the sentiment model, as :func:`model`; None where there is none."""
+    return Read("sentiment")

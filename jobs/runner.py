@@ -56,12 +56,11 @@ def run(names: Sequence[str], night: Night) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="model-") as folder:
             # first of all, so that a night without a model is told so at once
-            asked = any(job.reads_kind("model") for job in jobs)
-            model = models.fetch(night.model_version, folder) if asked else None
-            if model is not None:
+            found = _models(jobs, night, folder)
+            for model in filter(None, found.values()):
                 send(lake.spark, model.path)
             for job in jobs:
-                _explained(job, lake, gate, night, model, quality)
+                _explained(job, lake, gate, night, found, quality)
     except Exception:
         try:
             _record(lake, night, gate, quality)
@@ -71,17 +70,34 @@ def run(names: Sequence[str], night: Night) -> None:
     _record(lake, night, gate, quality)
 
 
-def _explained(job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple]) -> None:
+def _models(jobs: list[Job], night: Night, folder: str) -> dict[str, Model | None]:
+    """By the kind of read that asks for it."""
+    fetched = {
+        "model": lambda: models.fetch(night.model_version, folder),
+        "sentiment": lambda: models.fetch_sentiment(night.sentiment_version, folder),
+    }
+    return {kind: fetch() for kind, fetch in fetched.items() if any(job.reads_kind(kind) for job in jobs)}
+
+
+def _explained(
+    job: Job, lake: Lake, gate: Gate, night: Night, found: dict[str, Model | None], quality: list[tuple]
+) -> None:
     erased = Erased.read(night.lake)  # before anything else is read: who is erased later is found out at the commit
     try:
-        _step(job, lake, gate, night, model, quality, erased)
+        _step(job, lake, gate, night, found, quality, erased)
     except (PySparkException, Py4JJavaError) as error:
         erased.check(job.table)  # files that held the person are gone, and Spark may have missed one
         raise understood(error, job.table, night.lake) or error from error
 
 
 def _step(
-    job: Job, lake: Lake, gate: Gate, night: Night, model: Model | None, quality: list[tuple], erased: Erased
+    job: Job,
+    lake: Lake,
+    gate: Gate,
+    night: Night,
+    found: dict[str, Model | None],
+    quality: list[tuple],
+    erased: Erased,
 ) -> None:
     started = time.monotonic()
     table = job.table
@@ -89,7 +105,7 @@ def _step(
     _require_kept(job, lake, night)
     incremental = job.reads_kind("new") or job.reads_kind("source")
     after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
-    given = {name: _hand_in(read, job, lake, night, after, model) for name, read in job.reads.items()}
+    given = {name: _hand_in(read, job, lake, night, after, found) for name, read in job.reads.items()}
     made, rows_in = _counted(erased.rejecting(job.make(**given, day=night.day), table))
     with stage(judge(made, table), table, lake) as staged:
         counts = _count(rows_in(), staged, lake, night, after)
@@ -138,11 +154,11 @@ def _require_kept(job: Job, lake: Lake, night: Night) -> None:
             )
 
 
-def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None, model: Model | None):
+def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None, found: dict[str, Model | None]):
     if read.kind == "source":
         return source_reader(night.source, job.table)(lake.spark, night.data, after, night.day)
-    if read.kind == "model":
-        return model
+    if read.kind in found:
+        return found[read.kind]
     table = schemas.table(read.table)
     if read.kind == "before" and after is None:
         return None

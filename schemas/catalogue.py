@@ -2,7 +2,8 @@
 
 import hashlib
 
-from schemas.contract import DAY, MONTH, QUARTER, Column, Table
+from schemas.behaviour import ITEM, USER
+from schemas.contract import ARRIVED, DAY, MONTH, QUARTER, Column, Table
 
 SENTIMENTS = ("negative", "neutral", "positive")
 TEXT_KINDS = ("title", "attributes", "description", "review", "search")
@@ -98,7 +99,63 @@ TRENDS = Table(
     rows=(("again_within_weeks", "weeks_again <= weeks"),),
 )
 
-TABLES = (ITEMS, TEXTS, TRENDS)
+REVIEWS = Table(
+    name="catalogue.reviews",
+    doc="One row a review: its stars, and what its words say.",
+    columns=(
+        ARRIVED,
+        Column("review_id", "string", "as in raw.reviews", required=True, sensitivity="pseudonymous"),
+        USER,
+        ITEM,
+        Column("written", "date", "the day it was written, UTC", required=True),
+        Column("rating", "double", "stars, 1 to 5", minimum=1, maximum=5),
+        Column("language", "string", "by script and stop words; null without words", one_of=("en", "zh", "other")),
+        Column(
+            "sentiment",
+            "double",
+            "of its words: p(positive) - p(negative); by its stars: (rating - 3) / 2; null without words and stars",
+            minimum=-1,
+            maximum=1,
+        ),
+        Column(
+            "confidence",
+            "double",
+            "probability of the likeliest of negative, neutral and positive; null by stars",
+            minimum=0,
+            maximum=1,
+        ),
+        Column("tone", "string", "what the model takes it for; by its stars: 1-2, 3, 4-5", one_of=SENTIMENTS),
+        Column("source", "string", "what sentiment rests on; null without one", one_of=("model", "rating")),
+        Column("model_version", "string", "MLflow version of the sentiment model; null by stars"),
+    ),
+    key=("review_id",),
+    rows=(
+        ("source_of_sentiment", "(source IS NULL) = (sentiment IS NULL)"),
+        ("model_named", "(source <=> 'model') = (model_version IS NOT NULL)"),
+    ),
+)
+
+TOPICS = Table(
+    name="catalogue.topics",
+    doc="One row a topic: what is bought and written about by the same people; none where too few people say anything.",
+    columns=(
+        DAY,
+        Column("topic_id", "int", "the same from night to night, while the topic is", required=True, minimum=1),
+        Column("topic", "string", "the terms that mark it most, such as: beef, cheese, soft drinks", required=True),
+        Column(
+            "terms",
+            "map<string,double>",
+            "probability of a term within the topic, the hundred most likely",
+            required=True,
+        ),
+        Column("share", "double", "of all that the sampled users said", required=True, minimum=0, maximum=1),
+        Column("moved", "double", "1 - cosine of its terms last night; null if new", minimum=0, maximum=1),
+    ),
+    keep_days=MONTH,
+    key=("topic_id",),
+)
+
+TABLES = (ITEMS, TEXTS, TRENDS, REVIEWS, TOPICS)
 
 
 def tag_names(brand: str | None, path: list[str]) -> list[str]:

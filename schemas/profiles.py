@@ -138,4 +138,39 @@ SEGMENTED = Table(
     least_share=0.5,
 )
 
-TABLES = (PREFERENCES, USERS, CUSTOMERS, SEGMENTED)
+SENTIMENTS = Table(
+    name="profiles.sentiments",
+    doc="What a user's reviews say of each category; nobody who wants no profile.",
+    columns=(
+        DAY,
+        USER,
+        Column("category", "string", "as in catalogue.items of the night", required=True),
+        Column("sentiment", "double", "mean over the reviews", required=True, minimum=-1, maximum=1),
+        Column("reviews", "bigint", "reviews with a sentiment", required=True, minimum=1),
+        Column("last_written", "date", "day of the latest of them", required=True),
+    ),
+    keep_days=QUARTER,
+    key=("user_id", "category"),
+)
+
+TOPICS = Table(
+    name="profiles.topics",
+    doc="Each user's share in each topic of catalogue.topics, by what they bought and wrote.",
+    columns=(
+        DAY,
+        USER,
+        Column("topic_id", "int", "the user's largest, as in catalogue.topics", required=True, minimum=1),
+        Column("topic", "string", "its name", required=True),
+        Column(
+            "shares",
+            "map<int,double>",
+            "of each topic_id; they sum to 1 but for rounding",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+    ),
+    keep_days=QUARTER,
+    key=("user_id",),
+)
+
+TABLES = (PREFERENCES, USERS, CUSTOMERS, SEGMENTED, SENTIMENTS, TOPICS)

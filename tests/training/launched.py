@@ -1,8 +1,8 @@
 """What a rank of the tests does: a stage of training, with a tiny recipe and a place to die.
 
 Environment: STAGE, pretrain, finetune or sentiment; TINY_RECIPE, the recipe's fields as JSON; KILL_BEFORE_STEP, the
-step at whose start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start all weights turn into NaN; EXPORT,
-"no" where nobody reads it: to trace the programs takes longer than a tiny model learns.
+step at whose start rank 0 gets a SIGKILL; POISON_BEFORE_STEP, the step at whose start all weights turn into NaN;
+EXPORT, "no" where nobody reads it: to trace the programs takes longer than a tiny model learns.
 """
 
 import json
