@@ -31,7 +31,9 @@ FEWEST = 50  # users with a document; fewer have no topics
 TOPICS = 10
 SHARED = 5  # users who must have said a term: a name that one person writes is nobody's topic
 VOCABULARY = 2000  # terms, those of most users
-SEED, PASSES, BATCH = 1, 50, 0.2  # steps of online variational Bayes, each on this share of the documents
+# steps of online variational Bayes (Hoffman, Blei and Bach 2010), each on this share of the documents; with Spark's own
+# offset of 1024, which is for streams of millions, they would hardly move
+SEED, STEPS, BATCH, OFFSET = 1, 20, 0.5, 10.0
 KEPT = 100  # terms of a topic
 NAMED, STILL_NAMED = 3, 6  # terms that make its name, and among how many they must stay for it to keep the name
 SAME = 0.6  # cosine to last night's topic from which it is the same
@@ -100,7 +102,8 @@ def _found(
     vectors = [(Vectors.sparse(len(vocabulary), row),) for row in rows]
     # one partition: sums of doubles over several would depend on which ends first
     table = spark.createDataFrame(vectors, ["features"]).coalesce(1).localCheckpoint()
-    model = LDA(k=TOPICS, seed=SEED, maxIter=PASSES, subsamplingRate=BATCH, optimizer="online").fit(table)
+    settings = {"optimizer": "online", "maxIter": STEPS, "subsamplingRate": BATCH, "learningOffset": OFFSET}
+    model = LDA(k=TOPICS, seed=SEED, **settings).fit(table)
     matrix = model.topicsMatrix().toArray()
     told = np.array([row[0].toArray() for row in model.transform(table).select("topicDistribution").collect()])
     lengths = np.array([sum(row.values()) for row in rows], dtype=float)
@@ -148,6 +151,8 @@ def _cosine(mine: dict[str, float], theirs: dict[str, float]) -> float:
 
 
 def _name(terms: dict[str, float], taken: set[str]) -> str:
-    """The likeliest terms, as many more as it takes to be no other's name."""
-    names = (", ".join(list(terms)[:count]) for count in range(NAMED, len(terms) + 1))
+    """The likeliest terms, as many more as it takes to be no other's name, and then a number."""
+    likely = list(terms)
+    names = [", ".join(likely[:count]) for count in range(min(NAMED, len(likely)), len(likely) + 1)]
+    names += [f"{names[0]} {number}" for number in range(2, len(taken) + 3)]
     return next(name for name in names if name not in taken)
