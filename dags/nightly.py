@@ -3,8 +3,8 @@
 From what the shop's source delivered on one day to audited lists in `lists.recommendations`. Each Spark task
 makes the tables of its rooms (see `schemas/`) in one session, and is done only when the lake holds its commits.
 
-    raw, sentiment > behaviour_to_profiles > champion -------------------> lists > insight > page
-                                                   \\ untrained > pretrain > train > judge /
+    raw > sentiment > behaviour_to_profiles > champion -------------------> lists > insight > page
+                                                    \\ untrained > pretrain > train > judge /
 
 **Which night.** The run's logical date. The schedule's data interval is [day, day + 1) UTC, so day's night starts when
 day is over. By hand: `airflow dags test nightly 2017-12-31`, or the button in the UI with that logical date.
@@ -87,6 +87,5 @@ with DAG(
         f" && python -m jobs page --day {DAY} --lake '{LAKE}'",
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    chain(raw, profiles, champion, untrained(champion.output), pretrain, train, judge, lists, insight, page)
-    chain(sentiment, profiles)
+    chain(raw, sentiment, profiles, champion, untrained(champion.output), pretrain, train, judge, lists, insight, page)
     chain(champion, lists)

@@ -29,7 +29,7 @@ def test_the_folder_holds_three_dags_and_all_load(bag):
 
 def test_the_order_of_the_night(nightly):
     assert {task.task_id: task.downstream_task_ids for task in nightly.tasks} == {
-        "raw": {"behaviour_to_profiles"},
+        "raw": {"sentiment"},
         "sentiment": {"behaviour_to_profiles"},
         "behaviour_to_profiles": {"champion"},
         "champion": {"untrained", "lists"},
