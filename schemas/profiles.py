@@ -1,11 +1,63 @@
 """Profiles: who the shopper is."""
 
 from schemas.behaviour import USER
-from schemas.contract import DAY, QUARTER, Column, Table
+from schemas.contract import DAY, QUARTER, WEEK, Column, Table
 from schemas.control import SEGMENTS, WISHES
 
 RECENT = 91  # days: thirteen weeks, of segment, frequency and value
 NEW, OCCASIONAL = 4, 12  # most recent baskets of a new and of an occasional shopper
+LATELY = 7  # days of short-term intent, and of what a half-life has to foretell
+HALF_LIVES, HALF_LIFE = (28, 91, 364), 91  # days, of favourites: those to choose among, and the usual one
+PARTS_OF_DAY = ("night", "morning", "afternoon", "evening")  # six hours each, from midnight UTC
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+TOTALS = Table(
+    name="profiles.totals",
+    doc="What profiles.users is made of, one row a user of the log: totals that the next night goes on from.",
+    columns=(
+        DAY,
+        USER,
+        Column("refused", "boolean", "whether they want no profile: then nothing else is kept", required=True),
+        Column("events", "bigint", "events ever", required=True, minimum=0),
+        Column("purchases", "bigint", "purchase lines ever", required=True, minimum=0),
+        Column("first_day", "date", "first event"),
+        Column("last_day", "date", "last event"),
+        Column("discount", "decimal(28,4)", "money taken off, of purchase lines that tell amount and discount"),
+        Column("shelf", "decimal(28,4)", "amount + discount of these lines"),
+        Column(
+            "baskets",
+            "array<struct<began:timestamp,basket:bigint,last:date>>",
+            "ever: first line, 64-bit hash of the basket (or session where there is none), last day; oldest first",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+        Column(
+            "spent",
+            "array<struct<day:date,money:decimal(28,4)>>",
+            f"paid less given back, each day of the last {RECENT}",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+        Column(
+            "recent",
+            "array<struct<item_id:string,day:date,lines:bigint,looks:bigint>>",
+            f"of the last {LATELY} days: purchase lines, and views, carts, reviews and clicks",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+        Column(
+            "items",
+            "array<struct<item_id:string,lines:bigint,settled:date,weights:array<double>>>",
+            "purchase lines before that, and what they weighed on the day the last of them settled, for half-lives of "
+            f"{', '.join(map(str, HALF_LIVES))} days",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
+    ),
+    keep_days=WEEK,
+    key=("user_id",),
+    least_share=0.5,
+)
 
 USERS = Table(
     name="profiles.users",
@@ -52,6 +104,27 @@ USERS = Table(
             sensitivity="pseudonymous",
         ),
         Column("variety", "double", "entropy of the categories bought / its maximum, 0 to 1", minimum=0, maximum=1),
+        Column(
+            "intent",
+            "map<string,double>",
+            f"category share of what was bought or looked at in the last {LATELY} days, the ten largest",
+            sensitivity="pseudonymous",
+        ),
+        Column(
+            "half_life_days",
+            "int",
+            f"of categories and brands: of {', '.join(map(str, HALF_LIVES))} the one by which what was bought before "
+            "foretells the last week's categories best; null of who bought and looked at nothing",
+            minimum=1,
+        ),
+        Column(
+            "parts_of_day",
+            "map<string,double>",
+            "share of baskets by when they began: night 0 to 6 UTC, morning, afternoon, evening 18 to 24",
+        ),
+        Column("weekdays", "map<string,double>", "share of baskets by UTC weekday"),
+        Column("cadence_days", "double", "median of the days between days with a purchase; null of one", minimum=1),
+        Column("due_day", "date", "last purchase + cadence_days: when the next visit is due, or was"),
     ),
     keep_days=QUARTER,
     key=("user_id",),
@@ -173,4 +246,4 @@ TOPICS = Table(
     key=("user_id",),
 )
 
-TABLES = (PREFERENCES, USERS, CUSTOMERS, SEGMENTED, SENTIMENTS, TOPICS)
+TABLES = (PREFERENCES, TOTALS, USERS, CUSTOMERS, SEGMENTED, SENTIMENTS, TOPICS)

@@ -47,7 +47,13 @@ MADE = [table.name for table in schemas.TABLES.values() if table.name != "insigh
 ROOMS = ["raw.events", "raw.items", "raw.reviews", "raw.rules", "raw.preferences", *MADE]
 EARLY = [name for name in ROOMS if not name.startswith("lists.")]  # lists read their own night only
 # what goes on from where it last stood; the night that is made next makes all else from the beginning
-GOING_ON = [name for name in EARLY if Job.named(name).reads_kind("new") or Job.named(name).reads_kind("source")]
+KINDS = ("new", "source")
+GOING_ON = [
+    name
+    for name in EARLY
+    # what people wish tonight, profiles.totals asks
+    if name == "profiles.preferences" or any(Job.named(name).reads_kind(kind) for kind in KINDS)
+]
 
 
 def purchase(day, hour, who, sku, **changes):

@@ -14,7 +14,9 @@ from schemas.raw import BY_RUNNER
 
 TABLES = list(schemas.TABLES.values())
 NAMES_A_PERSON = re.compile(r"user_id|pseudonym:|^\w*(user|person|customer|household|shopper|visitor|email)")
-TYPES = re.compile(r"(string|double|float|int|bigint|boolean|date|timestamp|array<.+>|map<(string|int),.+>)")
+TYPES = re.compile(
+    r"(string|double|float|int|bigint|boolean|date|timestamp|decimal\(\d+,\d+\)|array<.+>|map<(string|int),.+>)"
+)
 
 
 def test_an_unknown_table_is_answered_with_those_there_are():

@@ -6,6 +6,8 @@ from math import log
 
 import pytest
 
+from jobs.profiles.tastes import FEWEST
+from jobs.profiles.totals import totals
 from jobs.profiles.users import users
 
 NIGHT = date(2024, 3, 1)
@@ -34,6 +36,12 @@ NOBODY = {
     "categories": {},
     "brands": {},
     "variety": None,
+    "intent": {},
+    "half_life_days": None,
+    "parts_of_day": {},
+    "weekdays": {},
+    "cadence_days": None,
+    "due_day": None,
 }
 
 
@@ -45,7 +53,8 @@ def run(frame):
         people = None if people is None else frame("raw.users", *people)
         items = frame("catalogue.items", *goods)
         asked = frame("profiles.preferences", *wishes)
-        made = users(frame("behaviour.log", *lines), items, people, asked, day=NIGHT)
+        so_far = totals(frame("behaviour.log", *lines), None, None, asked, day=NIGHT).localCheckpoint()
+        made = users(so_far, items, people, asked, day=NIGHT)
         return {row["user_id"]: row.asDict() for row in made.collect()}
 
     return make
@@ -83,6 +92,12 @@ def test_every_figure_of_one_shopper(run):
         "recency_days": 0,
         "value": 6.5,
         "variety": 0.0,
+        "intent": {"fruit": 1.0},
+        "half_life_days": 91,
+        "parts_of_day": {"morning": 1.0},
+        "weekdays": {"friday": 2 / 3, "saturday": 1 / 3},
+        "cadence_days": 45.5,
+        "due_day": NIGHT + timedelta(days=46),
     }
     assert close["frequency"] == pytest.approx(2 / 13)
     assert close["discount_share"] == pytest.approx(2.5 / 20)
@@ -168,3 +183,61 @@ def test_the_ten_largest_shares_stay_ties_by_name(run):
     expected = {"11": 2 / 13} | {f"{n:02}": 1 / 13 for n in range(9)}
     assert ann["categories"] == pytest.approx({f"c{name}": share for name, share in expected.items()})
     assert ann["brands"] == pytest.approx({f"b{name}": share for name, share in expected.items()})
+
+
+def test_when_they_come_and_when_the_next_visit_is_due(run):
+    def bought(days_ago, hour, minute=0, **changes):
+        day = NIGHT - timedelta(days=days_ago)
+        return line("apple", days_ago, ts=datetime(day.year, day.month, day.day, hour, minute), **changes)
+
+    made = run(
+        bought(21, 5, 59), bought(14, 6), bought(10, 18, basket_id="b10"), bought(10, 23, basket_id="b10"),
+        bought(4, 12, basket_id="over midnight"), bought(3, 0, basket_id="over midnight"),
+        bought(30, 8, user_id="bob"), bought(30, 9, user_id="bob", basket_id="second that day"),
+    )  # fmt: skip
+    ann, bob = made["ann"], made["bob"]  # gaps of 7, 4 and 6 days; the last basket ended a day after it began
+    assert (ann["cadence_days"], ann["due_day"]) == (6.0, NIGHT + timedelta(days=3))
+    assert ann["parts_of_day"] == dict.fromkeys(("night", "morning", "afternoon", "evening"), 0.25)
+    assert ann["weekdays"] == {"friday": 0.5, "tuesday": 0.25, "monday": 0.25}
+    assert (bob["baskets"], bob["cadence_days"], bob["due_day"]) == (2, None, None)
+
+
+def test_intent_is_what_the_last_seven_days_were_about(run):
+    made = run(
+        line("apple", 6), line("apple", 7), line("pear", 8),
+        line("bread", 0, event_type="view"), line("bread", 0, event_type="add_to_cart"),
+        line("bread", 0, event_type="impression", clicked=True), line("bread", 1, event_type="impression"),
+    )  # fmt: skip
+    assert made["ann"]["intent"] == {"bakery": 0.75, "fruit": 0.25}
+    assert made["ann"]["categories"] == {"fruit": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("lately", "lines", "expected"),
+    [("bread", FEWEST, 28), ("apple", FEWEST, 364), ("bread", FEWEST - 1, 91)],
+)
+def test_the_half_life_is_the_one_that_foretells_the_last_week(frame, lately, lines, expected):
+    """Once fruit, of late a little bakery: who forgets soonest expects bakery, who remembers longest fruit."""
+    day, half_lives = NIGHT - timedelta(days=7), (28, 91, 364)
+    old = {"item_id": "apple", "lines": 9, "settled": day, "weights": [9 * 2 ** (-300 / each) for each in half_lives]}
+    late = {"item_id": "bread", "lines": 1, "settled": day, "weights": [1.0, 1.0, 1.0]}
+    recent = {"item_id": lately, "day": NIGHT, "lines": lines, "looks": 0}
+    counts = {"refused": False, "events": 10, "purchases": 10, "baskets": [], "spent": []}
+    so_far = frame(
+        "profiles.totals", {"day": NIGHT, "user_id": "ann", "recent": [recent], "items": [old, late], **counts}
+    )
+    made = users(so_far, frame("catalogue.items", *GOODS), None, frame("profiles.preferences"), day=NIGHT).collect()
+    assert [row["half_life_days"] for row in made] == [expected]
+
+
+def test_a_catalogue_of_one_item_says_nothing_of_taste_and_fails_nowhere(run):
+    ann = run(line("apple", 0), line("apple", 9), goods=GOODS[:1])["ann"]
+    assert (ann["categories"], ann["brands"], ann["intent"]) == ({"fruit": 1.0}, {"Orchard": 1.0}, {"fruit": 1.0})
+    assert (ann["price_level"], ann["variety"], ann["purchases"], ann["half_life_days"]) == (None, None, 2, 91)
+
+
+def test_a_return_larger_than_its_purchase_is_taken_off_what_else_was_bought(run):
+    made = run(
+        line("apple", 3, amount=2.0), line("apple", 2, event_type="return", amount=5.0), line("pear", 1, amount=10.0)
+    )  # fmt: skip
+    assert (made["ann"]["value"], made["ann"]["purchases"], made["ann"]["events"]) == (7.0, 2, 3)
