@@ -1,6 +1,7 @@
 """Runs one benchmark: a table for people, then one line of JSON for machines.
 
-python -m benchmarks NAME [--dataset D] [--export FOLDER --lake LAKE --day D [--backbone FOLDER]] [--gpu] [--quick]
+python -m benchmarks NAME [--dataset D] [--export FOLDER --lake LAKE --day D [--backbone FOLDER]] [--gpu] [--events N]
+    [--quick]
 """
 
 import argparse
@@ -14,8 +15,8 @@ from pathlib import Path
 import benchmarks
 from benchmarks import Result
 
-# which trained model is measured, and whether only what trains on a GPU is
-OPTIONS = ("export", "lake", "day", "backbone", "gpu")
+# which trained model is measured, whether only what trains on a GPU is, and how much at most
+OPTIONS = ("export", "lake", "day", "backbone", "gpu", "events")
 
 
 def names() -> dict[str, str]:
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--day", metavar="D", type=date.fromisoformat, help="that night,")
     parser.add_argument("--backbone", metavar="FOLDER", help="and what its language model was made of")
     parser.add_argument("--gpu", action="store_const", const=True, help="of a benchmark of training: on the GPU alone")
+    parser.add_argument("--events", metavar="N", type=int, help="of a benchmark of several sizes: the largest")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     machine = benchmarks.machine()  # before the benchmark itself loads it
