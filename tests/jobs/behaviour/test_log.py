@@ -189,3 +189,29 @@ def some_events(event, random):
 
 def ordered(rows):
     return sorted(json.dumps(row, default=str, sort_keys=True) for row in rows)
+
+
+def test_an_item_that_everybody_buys_is_joined_by_several_tasks(spark, frame, event):
+    """Spark finds the item's part of the shuffle far larger than the others, and splits it; so the plan says."""
+    settings = {
+        "spark.sql.autoBroadcastJoinThreshold": "-1",  # as if the catalogue were too large to send around
+        "spark.sql.shuffle.partitions": "8",
+        "spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes": "8KB",
+        "spark.sql.adaptive.advisoryPartitionSizeInBytes": "8KB",
+    }
+    rows = [event(f"e{n}", f"2024-03-01 10:{n % 60:02}", user_id="robot") for n in range(3_000)]
+    rows += [event(f"b{n}", "2024-03-01 11:00", user_id=f"u{n}", item_id="bread") for n in range(3)]
+    items = frame("raw.items", *({"day": DAY, "item_id": name} for name in GOODS))
+    before = {name: spark.conf.get(name) for name in settings}
+    try:
+        for name, value in settings.items():
+            spark.conf.set(name, value)
+        made = log(frame("raw.events", *rows).repartition(8), items, None, None, day=DAY)
+        told = made.collect()
+        plan = made._jdf.queryExecution().executedPlan().toString()
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)
+    assert "skew=true" in plan
+    assert {row["event_id"] for row in told} == {row["event_id"] for row in rows}
+    assert len({row["session_id"] for row in told}) == 4
