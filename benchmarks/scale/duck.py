@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from jobs.profiles.tastes import DOUBT, FAVOURITES, FEWEST
+from jobs.profiles.tastes import DOUBT, FAVOURITES, FEWEST, SAMPLE
 from schemas.profiles import HALF_LIFE, HALF_LIVES, LATELY, RECENT
 
 LOG = """
@@ -56,7 +56,10 @@ FROM named GROUP BY user_id, kind, name
 
 CHOSEN = """
 WITH kinds AS (SELECT count(DISTINCT category) AS kinds FROM '{folder}/items.parquet' WHERE category <> 'unknown'),
-sample AS (SELECT * FROM weights WHERE kind = 'category'),
+sample AS (
+  SELECT * FROM weights WHERE kind = 'category'
+    AND user_id IN (SELECT user_id FROM '{folder}/names.parquet' ORDER BY user_id LIMIT {sample})
+),
 told AS (SELECT *, {alls} FROM sample WINDOW mine AS (PARTITION BY user_id))
 SELECT coalesce(sum(bought), 0), {likely} FROM told, kinds WHERE bought > 0 AND all_{longest} > 0
 """
@@ -110,6 +113,7 @@ def run(folder: Path, out: Path, day: date) -> dict[str, float]:
     """Wall seconds of the log and of the profiles of all of it; ``out`` holds the rows of both."""
     out.mkdir(parents=True)
     told = {"folder": folder, "out": out, "day": day, "lately": LATELY, "recent": RECENT, "most": FAVOURITES}
+    told |= {"sample": SAMPLE}
     with duckdb.connect(str(out / "duck.db")) as db:
         db.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '8GB'")
         began = time.perf_counter()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.profiles.tastes import DOUBT, FAVOURITES, FEWEST
+from jobs.profiles.tastes import DOUBT, FAVOURITES, FEWEST, SAMPLE
 from schemas.profiles import HALF_LIFE, HALF_LIVES, LATELY, RECENT
 
 
@@ -19,7 +19,8 @@ def run(folder: Path, out: Path, day: date) -> dict[str, float]:
     log, items = pl.scan_parquet(out / "log.parquet"), pl.scan_parquet(folder / "items.parquet")
     weights = _weights(log, items, day).collect(engine="streaming")
     kinds = items.filter(pl.col("category") != "unknown").select(pl.col("category").n_unique()).collect().item()
-    chosen = _chosen(weights, kinds)
+    sample = pl.scan_parquet(folder / "names.parquet").select("user_id").sort("user_id").head(SAMPLE)
+    chosen = _chosen(weights.lazy().join(sample, on="user_id", how="semi"), kinds)
     rows = (
         _counted(log, day)
         .join(_visits(log, day), on="user_id", how="inner")
@@ -91,8 +92,8 @@ def _weights(log: pl.LazyFrame, items: pl.LazyFrame, day: date) -> pl.LazyFrame:
     )
 
 
-def _chosen(weights: pl.DataFrame, kinds: int) -> int:
-    mine = weights.lazy().filter(pl.col("kind") == "category")
+def _chosen(weights: pl.LazyFrame, kinds: int) -> int:
+    mine = weights.filter(pl.col("kind") == "category")
     told = mine.with_columns(pl.sum(f"then_{each}").over("user_id").alias(f"all_{each}") for each in HALF_LIVES)
     told = told.filter((pl.col("bought") > 0) & (pl.col(f"all_{max(HALF_LIVES)}") > 0))
     likely = [
