@@ -35,7 +35,7 @@ def test_a_shop_is_written_in_parts_and_keeps_whole_households(tmp_path, folder,
         assert events.height == EVENTS
         assert 20 <= events.height - events["event_id"].n_unique() <= 40  # one in a thousand is told twice
         late = events.filter(pl.col("day") > pl.col("ts").dt.date()).height
-        assert late == pytest.approx(EVENTS / 200, rel=0.05)
+        assert late == pytest.approx(EVENTS / 200, rel=0.25)  # drawn: twelve more or fewer are one standard deviation
         assert events["user_id"].n_unique() == pq.read_metadata(each / "names.parquet").num_rows
         assert events["ts"].dt.date().min() >= date(2017, 1, 2)
         assert events.group_by("basket_id").agg(pl.col("user_id").n_unique())["user_id"].max() == 1
