@@ -70,11 +70,11 @@ def _covers(values: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _greedy(covers: np.ndarray, count: int, random: np.random.Generator) -> list[int]:
     """Rows of bool [v, p], each the one that covers most of what those before it don't; by chance where none does."""
     chosen: list[int] = []
-    gains = covers.sum(axis=1)
-    open_ = np.ones(len(covers), bool)
+    left, open_ = np.ones(covers.shape[1], bool), np.ones(len(covers), bool)
     while len(chosen) < min(count, len(covers)):
-        best = int(gains.argmax()) if gains.any() else int(random.choice(np.flatnonzero(open_)))
+        gains = np.where(open_, covers[:, left].sum(axis=1), -1)
+        best = int(gains.argmax()) if gains.max() > 0 else int(random.choice(np.flatnonzero(open_)))
         chosen.append(best)
         open_[best] = False
-        gains = gains - covers[:, covers[best]].sum(axis=1)
+        left &= ~covers[best]
     return chosen

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jobs.ranking.promising import promising
+from jobs.ranking.promising import _greedy, promising
 
 
 def quarter(weights):
@@ -36,3 +36,22 @@ def test_where_every_policy_has_the_same_it_still_tries_others():
     new = promising(weights, np.zeros((3, 2)), 5, np.random.default_rng(0))
     assert len(new) == 5
     assert len(np.unique(new, axis=0)) == 5
+
+
+def test_what_two_before_it_cover_counts_against_a_policy_once():
+    # 3 covers five points; 0 and 1 then add two each, though they share one; 2 and 4 add nothing and are left to chance
+    covers = np.array(
+        [
+            [1, 1, 1, 1, 0, 0, 0, 0, 0],
+            [0, 0, 0, 1, 1, 1, 1, 0, 0],
+            [0, 0, 0, 1, 0, 0, 0, 0, 1],
+            [0, 0, 1, 1, 1, 0, 0, 1, 1],
+            [0, 0, 0, 0, 0, 0, 0, 0, 0],
+        ],
+        bool,
+    )
+    chosen = _greedy(covers, 5, np.random.default_rng(0))
+    assert chosen[0] == 3
+    assert sorted(chosen) == [0, 1, 2, 3, 4]
+    assert chosen[1] in (0, 1)
+    assert set(chosen[1:3]) == {0, 1}
