@@ -37,7 +37,7 @@ class Job:
     """A table with the function that makes it."""
 
     table: Table
-    make: Callable[..., DataFrame]
+    make: Callable[..., DataFrame | None]
     reads: dict[str, Read]
     audit: Callable[..., list[str]] | None
 

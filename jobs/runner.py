@@ -106,7 +106,7 @@ def _step(
     incremental = job.reads_kind("new") or job.reads_kind("source")
     after = lake.last_night(table, night.day) if incremental else night.day - timedelta(days=1)
     given = {name: _hand_in(read, job, lake, night, after, found) for name, read in job.reads.items()}
-    made, rows_in = _counted(erased.rejecting(job.make(**given, day=night.day), table))
+    made, rows_in = _counted(erased.rejecting(_made(job, given, lake, night), table))
     with stage(judge(made, table), table, lake) as staged:
         counts = _count(rows_in(), staged, lake, night, after)
         verdict = gate.audit(staged.kept, table, counts, night.day, night.run_id)
@@ -124,6 +124,12 @@ def _step(
         "%s %s: %d rows in, %d out, %d rejected, %.1f s",
         night.day, table.name, counts.rows_in, counts.rows_kept, counts.rows_rejected, time.monotonic() - started,
     )  # fmt: skip
+
+
+def _made(job: Job, given: dict, lake: Lake, night: Night) -> DataFrame:
+    """What the job makes of ``given``; no rows where it says None, for the shop has nothing to make them of."""
+    made = job.make(**given, day=night.day)
+    return lake.spark.createDataFrame([], job.table.ddl) if made is None else made
 
 
 def _counted(frame: DataFrame) -> tuple[DataFrame, Callable[[], int]]:

@@ -8,21 +8,18 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-import schemas
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
 from jobs.catalogue.opinions import opinions
 from jobs.catalogue.terms import language, words
 from jobs.lists.blocks import parts, spread
 from jobs.model import Model
-from jobs.reads import new, on, sentiment
+from jobs.reads import new, sentiment
 from schemas.catalogue import SENTIMENTS, review_text
 
 READS = {
-    "log": on("behaviour.log"),
     "reviews": new("raw.reviews", optional=True),
     "model": sentiment(),
 }
-TABLE = schemas.table("catalogue.reviews")
 
 READ = "review_id string, text string, sentiment double, confidence double, tone string"
 NAMES = [column.split()[0] for column in READ.split(", ")]
@@ -30,19 +27,18 @@ AT_ONCE = 1024  # reviews whose texts are in memory together
 DIGITS = 4  # of what a model says: the next ones depend on which texts it read together
 
 
-def reviews(log: DataFrame, reviews: DataFrame | None, model: Model | None, *, day: date) -> DataFrame:
+def reviews(reviews: DataFrame | None, model: Model | None, *, day: date) -> DataFrame | None:
     """One row a review that came since the table was last written, under the night that it came.
 
     Sentiment is what the model says of the words; without words, or without a model, what the stars say.
 
     Args:
-        log: behaviour.log of the night, of which nothing is read.
         reviews: raw.reviews since then; None where the shop has none.
         model: the night's sentiment model; None where there is none.
         day: the night.
     """
     if reviews is None:
-        return log.sparkSession.createDataFrame([], TABLE.ddl)
+        return None
     written = spread(reviews.select("review_id", "title", "text"), "review_id")
     ordered = written.sortWithinPartitions(F.length("text"), "review_id")
     read = ordered.mapInArrow(_reader(model.path if model else None), READ)

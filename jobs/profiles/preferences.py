@@ -5,23 +5,20 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-import schemas
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
 from jobs.reads import on
 
-READS = {"log": on("behaviour.log"), "wishes": on("raw.preferences", optional=True)}
-TABLE = schemas.table("profiles.preferences")
+READS = {"wishes": on("raw.preferences", optional=True)}
 
 
-def preferences(log: DataFrame, wishes: DataFrame | None, *, day: date) -> DataFrame:
-    """One row a wish, also of people who aren't in profiles.users yet.
+def preferences(wishes: DataFrame | None, *, day: date) -> DataFrame | None:
+    """One row a wish, also of people who aren't in profiles.users yet; None where nobody can have one.
 
     Args:
-        log: behaviour.log of the night, of which nothing is read.
         wishes: raw.preferences of the night; None where the shop has none.
         day: the night.
     """
     if wishes is None:
-        return log.sparkSession.createDataFrame([], TABLE.ddl)
+        return None
     told = pseudonymised(wishes.select("user_id", "preference", "value"), pseudonym_key())
     return told.withColumn("day", F.lit(day))
