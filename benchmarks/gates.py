@@ -77,7 +77,7 @@ def _take_turns(spark: SparkSession, place: str, rows: int, turns: int) -> dict[
     for name, make in _jobs(Lake(spark, night.lake), night).items():
         measured[name] = _measured(name, make, night, Lake(spark, f"{place}/plain"), turns)
         if name == "behaviour.log":
-            run_night(["catalogue.items", "profiles.preferences", "profiles.totals"], night)
+            run_night(["catalogue.items", "catalogue.elasticities", "profiles.preferences", "profiles.totals"], night)
     return measured
 
 
@@ -91,7 +91,10 @@ def _jobs(lake: Lake, night: Night) -> dict[str, Callable[[], DataFrame]]:
         "raw.events": lambda: events(folder.events(lake.spark, night.data, None, night.day), day=night.day),
         "behaviour.log": lambda: log(read("raw.events"), read("raw.items"), None, None, day=night.day),
         "profiles.users": lambda: users(
-            read("profiles.totals"), read("catalogue.items"), None, read("profiles.preferences"), day=night.day
+            *(read(name) for name in ("profiles.totals", "catalogue.items", "catalogue.elasticities")),
+            None,
+            read("profiles.preferences"),
+            day=night.day,
         ),
     }
 

@@ -99,6 +99,28 @@ TRENDS = Table(
     rows=(("again_within_weeks", "weeks_again <= weeks"),),
 )
 
+ELASTICITIES = Table(
+    name="catalogue.elasticities",
+    doc="One row a category: how its items' weekly units go with their prices.",
+    columns=(
+        DAY,
+        Column("category", "string", "as in catalogue.items of the night", required=True),
+        Column(
+            "elasticity",
+            "double",
+            "percent more units when the price of an item rises by one, shrunk to the mean of all categories; null "
+            "where no category has an estimate",
+        ),
+        Column("estimate", "double", "by its own weeks alone; null where there are too few"),
+        Column("error", "double", "standard error of estimate", above=0),
+        Column("items", "bigint", "items that it rests on", required=True, minimum=0),
+        Column("weeks", "bigint", "weeks with a sale of these, over all of them", required=True, minimum=0),
+    ),
+    keep_days=MONTH,
+    key=("category",),
+    rows=(("error_of_estimate", "(estimate IS NULL) = (error IS NULL)"),),
+)
+
 REVIEWS = Table(
     name="catalogue.reviews",
     doc="One row a review: its stars, and what its words say.",
@@ -155,7 +177,7 @@ TOPICS = Table(
     key=("topic_id",),
 )
 
-TABLES = (ITEMS, TEXTS, TRENDS, REVIEWS, TOPICS)
+TABLES = (ITEMS, TEXTS, TRENDS, ELASTICITIES, REVIEWS, TOPICS)
 
 
 def tag_names(brand: str | None, path: list[str]) -> list[str]:

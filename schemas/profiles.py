@@ -53,6 +53,15 @@ TOTALS = Table(
             required=True,
             sensitivity="pseudonymous",
         ),
+        Column(
+            "prices",
+            "array<struct<item_id:string,told:bigint,discounted:bigint,priced:bigint,"
+            "logs:decimal(28,9),squares:decimal(28,9)>>",
+            "ever: purchase lines that tell amount and discount, those of them with a discount, those with a unit "
+            "price, and the sums of its logarithm and of the square of that",
+            required=True,
+            sensitivity="pseudonymous",
+        ),
     ),
     keep_days=WEEK,
     key=("user_id",),
@@ -89,6 +98,18 @@ USERS = Table(
         Column("value", "double", "money spent in the last 91 days", required=True, minimum=0),
         Column("price_level", "double", "mean price rank within the category, 0 cheapest to 1", minimum=0, maximum=1),
         Column("discount_share", "double", "discount / (amount + discount)", minimum=0, maximum=1),
+        Column(
+            "discount_elasticity",
+            "double",
+            "log odds that a line was bought at a discount less those of all users in the same categories, shrunk to "
+            "0, what all do; null where no line tells both, or all of these categories' lines are alike",
+        ),
+        Column(
+            "price_elasticity",
+            "double",
+            "by how many percent they buy more when a price rises by one (so mostly negative): that of their "
+            "categories, and how far below or above others they pay for the same items, shrunk; null without prices",
+        ),
         Column(
             "categories",
             "map<string,double>",

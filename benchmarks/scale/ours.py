@@ -72,7 +72,9 @@ class _Shop:
         self._write(made, "totals", day)
 
     def users(self, day: date) -> None:
-        self._write(users(self._made("totals", day), self._items(), None, self._nobody(), day=day), "users", day)
+        nothing = self.spark.createDataFrame([], schemas.table("catalogue.elasticities").ddl)
+        made = users(self._made("totals", day), self._items(), nothing, None, self._nobody(), day=day)
+        self._write(made, "users", day)
 
     def _log(self, after: date | None, day: date) -> DataFrame:
         table = schemas.table("behaviour.log")

@@ -20,6 +20,7 @@ READS = {
 
 BOUGHT, RETURNED = "event_type = 'purchase'", "event_type = 'return'"
 MONEY = "decimal(28,4)"
+TOLD = "amount IS NOT NULL AND discount IS NOT NULL"
 
 
 def totals(
@@ -56,10 +57,11 @@ def totals(
         _spent(log, known, day),
         _recent(lines.where(F.col("settles") > F.lit(day))),
         _items(lines.where(F.col("settles") <= F.lit(day)), known),
+        _prices(log, known),
     )
     for part in parts:
         rows = rows.join(part, "user_id", how="left")
-    lists = ("baskets", "spent", "recent", "items")
+    lists = ("baskets", "spent", "recent", "items", "prices")
     types = {column.name: column.type for column in schemas.table("profiles.totals").columns}
     return rows.select(
         F.lit(day).alias("day"),
@@ -77,7 +79,7 @@ def decayed(days: Column, half_life: int) -> Column:
 
 
 def _counts(log: DataFrame, known: DataFrame) -> DataFrame:
-    told = F.expr(f"{BOUGHT} AND discount IS NOT NULL AND amount IS NOT NULL")
+    told = F.expr(f"{BOUGHT} AND {TOLD}")
     # decimals add up to the same in any order, doubles don't
     discount, amount = (F.col(name).cast("decimal(18,4)") for name in ("discount", "amount"))
     fresh = log.groupBy("user_id").agg(
@@ -115,6 +117,30 @@ def _spent(log: DataFrame, known: DataFrame, day: date) -> DataFrame:
     every = paid.unionByName(known.select("user_id", F.inline("spent")))
     recent = every.where(F.col("day") > F.lit(day - timedelta(days=RECENT)))
     return _listed(recent.groupBy("user_id", "day").agg(F.sum("money").alias("money")), "day", "money", name="spent")
+
+
+def _prices(log: DataFrame, known: DataFrame) -> DataFrame:
+    """What each item was bought for: numbers of lines, and sums of logarithms, which tell its mean and variance."""
+    price = F.when(F.col("unit_price") > 0, F.ln("unit_price"))
+    fresh = (
+        log.where(f"{BOUGHT} AND item_id IS NOT NULL")
+        .groupBy("user_id", "item_id")
+        .agg(
+            F.count_if(F.expr(TOLD)).alias("told"),
+            F.count_if(F.expr(f"{TOLD} AND discount > 0")).alias("discounted"),
+            F.count(price).alias("priced"),
+            # decimals add up to the same in any order
+            *(
+                F.coalesce(F.sum(each.cast("decimal(18,9)")), F.lit(0)).cast("decimal(28,9)").alias(name)
+                for name, each in (("logs", price), ("squares", price * price))
+            ),
+        )
+    )
+    both = fresh.where("told + priced > 0").unionByName(known.select("user_id", F.inline("prices")))
+    counts = (F.sum(name).alias(name) for name in ("told", "discounted", "priced"))
+    sums = (F.sum(name).cast("decimal(28,9)").alias(name) for name in ("logs", "squares"))
+    summed = both.groupBy("user_id", "item_id").agg(*counts, *sums)
+    return _listed(summed, "item_id", "told", "discounted", "priced", "logs", "squares", name="prices")
 
 
 def _lines(log: DataFrame, known: DataFrame) -> DataFrame:

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from jobs.behaviour.consent import unprofiled
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
+from jobs.profiles.elasticity import elasticity
 from jobs.profiles.tastes import tastes
 from jobs.reads import on
 from schemas.profiles import NEW, OCCASIONAL, PARTS_OF_DAY, RECENT, WEEKDAYS
@@ -14,13 +15,20 @@ from schemas.profiles import NEW, OCCASIONAL, PARTS_OF_DAY, RECENT, WEEKDAYS
 READS = {
     "totals": on("profiles.totals"),
     "items": on("catalogue.items"),
+    "elasticities": on("catalogue.elasticities"),
     "people": on("raw.users", optional=True),
     "preferences": on("profiles.preferences"),
 }
 
 
 def users(
-    totals: DataFrame, items: DataFrame, people: DataFrame | None, preferences: DataFrame, *, day: date
+    totals: DataFrame,
+    items: DataFrame,
+    elasticities: DataFrame,
+    people: DataFrame | None,
+    preferences: DataFrame,
+    *,
+    day: date,
 ) -> DataFrame:
     """One row a user of the log or of the shop's user list, those without an event in segment ``none``.
 
@@ -33,6 +41,7 @@ def users(
     Args:
         totals: profiles.totals of the night.
         items: catalogue.items of the night.
+        elasticities: catalogue.elasticities of the night.
         people: raw.users of the night; None where the shop has no user list.
         preferences: profiles.preferences of the night.
         day: the night.
@@ -45,6 +54,7 @@ def users(
     nameless = theirs.join(refusing, "user_id", how="left_semi").select("user_id").distinct()
     totals = totals.join(refusing, "user_id", how="left_anti")
     seen = _counted(totals, day).join(tastes(totals, items, day), on="user_id", how="left")
+    seen = seen.join(elasticity(totals, items, elasticities), on="user_id", how="left")
     baskets = F.coalesce("recent_baskets", F.lit(0))
     segment = (
         F.when(baskets == 0, "none")
@@ -67,6 +77,8 @@ def users(
         F.greatest(F.coalesce("spent", F.lit(0.0)), F.lit(0.0)).alias("value"),
         "price_level",
         "discount_share",
+        "discount_elasticity",
+        "price_elasticity",
         *(F.coalesce(name, _empty_map("double")).alias(name) for name in shares),
         "variety",
         "half_life_days",

@@ -1,6 +1,7 @@
 """Totals go on from the night before, and are what all nights at once would give, bit by bit."""
 
 from datetime import date, datetime, timedelta
+from math import log
 from random import Random
 
 import pytest
@@ -31,7 +32,8 @@ def history(seed=7, lines=300, nights=11):
             "item_id": None if kind == "search" else random.choice("abcde"),
             "basket_id": random.choice((None, f"b{day}")),
             "amount": random.choice((None, round(random.random() * 9, 3))),
-            "discount": random.choice((None, round(random.random(), 3))),
+            "discount": random.choice((None, 0.0, round(random.random(), 3))),
+            "unit_price": random.choice((None, 0.0, round(random.random() * 9, 3))),
             "ts": datetime(day.year, day.month, day.day, random.randrange(24)),
         }
         rows.append(line(n, day, random.choice(("ann", "bob", "cy", "di", "ed")), **changes))
@@ -71,6 +73,7 @@ def test_nights_one_by_one_are_all_of_them_at_once_and_a_rerun_gives_the_same_bi
     assert night(rows, days[2], one_by_one[days[1]], days[1], ("cy",)) == one_by_one[days[2]]
     refused = {row["user_id"]: row for row in one_by_one[days[-1]]}["cy"]
     nothing = {"refused": True, "events": 0, "purchases": 0, "baskets": [], "spent": [], "recent": [], "items": []}
+    nothing |= {"prices": []}
     nothing |= dict.fromkeys(("first_day", "last_day", "discount", "shelf")) | {"day": days[-1], "user_id": "cy"}
     assert refused == nothing
     assert sum(row["events"] for row in one_by_one[days[-1]]) == sum(row["user_id"] != "cy" for row in rows)
@@ -89,6 +92,24 @@ def test_a_night_reads_nothing_of_the_log_but_its_own_lines(night):
     (apple,) = ann["items"]
     assert (apple["item_id"], apple["lines"], apple["settled"]) == ("apple", 1, day)
     assert apple["weights"] == pytest.approx(weights, rel=1e-15)
+
+
+def test_what_an_item_was_bought_for_is_added_to_what_it_was_bought_for_before(night):
+    rows = [
+        line(1, FIRST, "ann", amount=2.0, discount=0.5, unit_price=2.0),
+        line(2, FIRST, "ann", amount=4.0, discount=0.0, unit_price=4.0),
+        line(3, FIRST, "ann", amount=4.0, unit_price=0.0),  # discount unknown, and given away
+        line(4, FIRST, "ann", item_id="pear"),  # nothing told
+        line(5, FIRST, "ann", event_type="return", amount=4.0, discount=1.0, unit_price=4.0),
+    ]
+    before = night(rows, FIRST)
+    day = FIRST + timedelta(days=1)
+    (ann,) = night([line(6, day, "ann", amount=1.0, discount=1.0, unit_price=0.5)], day, before, FIRST)
+    (apple,) = ann["prices"]
+    logs = {name: float(apple.pop(name)) for name in ("logs", "squares")}
+    assert apple == {"item_id": "apple", "told": 3, "discounted": 2, "priced": 3}
+    # of 2, 4 and 1 / 2, in units of log 2: 1 + 2 - 1, and 1 + 4 + 1
+    assert logs == pytest.approx({"logs": 2 * log(2), "squares": 6 * log(2) ** 2}, abs=3e-9)
 
 
 def test_a_basket_that_goes_on_or_comes_late_is_one_basket(night):
@@ -143,4 +164,4 @@ def test_one_user_with_most_of_the_events_is_added_up_before_anything_is_shuffle
     made = totals(frame("behaviour.log", *busy[:2]).repartition(3), None, None, wishes, day=FIRST)
     plan = made._jdf.queryExecution().sparkPlan().toString()
     assert plan.count("functions=[partial_sum") >= 3  # money, lines and looks
-    assert plan.count("functions=[partial_count") >= 2  # events, and lines of an item and day
+    assert plan.count("functions=[partial_count") >= 3  # events, lines of an item and day, and of an item

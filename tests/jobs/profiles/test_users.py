@@ -2,7 +2,7 @@ import hashlib
 import hmac
 import os
 from datetime import date, datetime, timedelta
-from math import log
+from math import e, log
 
 import pytest
 
@@ -33,6 +33,8 @@ NOBODY = {
     "value": 0.0,
     "price_level": None,
     "discount_share": None,
+    "discount_elasticity": None,
+    "price_elasticity": None,
     "categories": {},
     "brands": {},
     "variety": None,
@@ -49,12 +51,12 @@ NOBODY = {
 def run(frame):
     """profiles.users by user_id."""
 
-    def make(*lines, people=None, goods=GOODS, wishes=()):
+    def make(*lines, people=None, goods=GOODS, wishes=(), elasticities=()):
         people = None if people is None else frame("raw.users", *people)
         items = frame("catalogue.items", *goods)
         asked = frame("profiles.preferences", *wishes)
         so_far = totals(frame("behaviour.log", *lines), None, None, asked, day=NIGHT).localCheckpoint()
-        made = users(so_far, items, people, asked, day=NIGHT)
+        made = users(so_far, items, frame("catalogue.elasticities", *elasticities), people, asked, day=NIGHT)
         return {row["user_id"]: row.asDict() for row in made.collect()}
 
     return make
@@ -91,6 +93,8 @@ def test_every_figure_of_one_shopper(run):
         "last_day": NIGHT,
         "recency_days": 0,
         "value": 6.5,
+        "discount_elasticity": 0.0,
+        "price_elasticity": None,
         "variety": 0.0,
         "intent": {"fruit": 1.0},
         "half_life_days": 91,
@@ -226,7 +230,8 @@ def test_the_half_life_is_the_one_that_foretells_the_last_week(frame, lately, li
     so_far = frame(
         "profiles.totals", {"day": NIGHT, "user_id": "ann", "recent": [recent], "items": [old, late], **counts}
     )
-    made = users(so_far, frame("catalogue.items", *GOODS), None, frame("profiles.preferences"), day=NIGHT).collect()
+    given = (frame("catalogue.items", *GOODS), frame("catalogue.elasticities"), None, frame("profiles.preferences"))
+    made = users(so_far, *given, day=NIGHT).collect()
     assert [row["half_life_days"] for row in made] == [expected]
 
 
@@ -241,3 +246,44 @@ def test_a_return_larger_than_its_purchase_is_taken_off_what_else_was_bought(run
         line("apple", 3, amount=2.0), line("apple", 2, event_type="return", amount=5.0), line("pear", 1, amount=10.0)
     )  # fmt: skip
     assert (made["ann"]["value"], made["ann"]["purchases"], made["ann"]["events"]) == (7.0, 2, 3)
+
+
+def test_who_buys_at_a_discount_more_often_than_others_do_in_the_same_categories(run):
+    def bought(user_id, item_id, discounted, of):
+        """``of`` lines, of which so many were discounted."""
+        return [
+            line(item_id, n, user_id=user_id, amount=1.0, discount=float(n < discounted), unit_price=None)
+            for n in range(of)
+        ]
+
+    made = run(
+        *bought("ann", "apple", 6, 8), *bought("bob", "pear", 2, 8), *bought("cy", "bread", 3, 3),
+        line("apple", user_id="dan", amount=1.0), line("apple", 1, user_id="eve", discount=1.0),
+    )  # fmt: skip
+    # fruit: 8 of 16. The squares about 4 of 8 exceed their variance, 2, by 2 each, in 2 * 7 pairs: a correlation of
+    # 4 / 28, so what all do counts for 6 lines. Bakery is always at a discount, which says nothing of anybody
+    told = {user: row["discount_elasticity"] for user, row in made.items()}
+    assert told == pytest.approx({"ann": log(9 / 5), "bob": log(5 / 9), "cy": None, "dan": None, "eve": None})
+    assert [made[user]["discount_share"] for user in ("ann", "cy")] == pytest.approx([6 / 14, 0.5])
+    # nobody differs from anybody: then all do what all do
+    alike = run(*bought("ann", "apple", 2, 4), *bought("bob", "pear", 2, 4))
+    assert [row["discount_elasticity"] for row in alike.values()] == [0.0, 0.0]
+
+
+def test_who_pays_less_than_others_for_the_same_items_minds_prices_more(run):
+    dear = [line("pear", n, user_id=user, unit_price=e**2) for user in ("ann", "bob") for n in range(2)]
+    lines = [
+        *(line("apple", n, unit_price=1.0) for n in range(2)),
+        *(line("apple", n, unit_price=e**2, user_id="bob") for n in range(2)),
+        *dear,
+        line("bread", user_id="cy", unit_price=9.0),
+        line("thing", user_id="dan", unit_price=9.0),
+    ]
+    told = [{"category": "fruit", "elasticity": -1.5}, {"category": "bakery", "elasticity": -0.5}]
+    made = run(*lines, elasticities=told)
+    # logarithms of apples: 0, 0 and 2, 2 with mean and variance 1; so users lie 2 apart with an information of 2, their
+    # own elasticities vary by (4 - 2) * 2 / (2^2 * 2) = 1 / 2, and ann's is -2 / (2 + 1 / (1 / 2)). All paid alike for
+    # pears, which say nothing
+    found = {user: row["price_elasticity"] for user, row in made.items()}
+    assert found == pytest.approx({"ann": -2.0, "bob": -1.0, "cy": -0.5, "dan": None}, abs=1e-6)
+    assert {row["price_elasticity"] for row in run(*lines).values()} == {None}
