@@ -35,6 +35,7 @@ JAVA_OPTIONS = "-XX:-DontCompileHugeMethods"
 POOL = "lake"  # one slot: whoever writes the lake waits for who does; the Makefile and docker/compose.yaml create it
 
 BAD_INPUT = 2  # the jobs' exit code for what no retry mends
+NOTHING_TO_DO = 99  # the training's exit code for a task that is skipped
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,13 @@ def training() -> tuple[BashOperator, BashOperator, BashOperator]:
     )
     judge = answer("judge", f"python -m training judge {what} >&2 && python -m training champion")
     return pretrain, train, judge
+
+
+def sentiment() -> BashOperator:
+    """The task that trains the model which reads reviews; skipped where the shop has too few."""
+    ranks = 2 if RECIPE in ("cpu", "cpu_warm") else -1
+    line = f"python -m training sentiment --recipe {RECIPE} --day {DAY} --lake '{LAKE}' --ranks {ranks}"
+    return command("sentiment", line, execution_timeout=timedelta(hours=6), skip_on_exit_code=NOTHING_TO_DO)
 
 
 def tell(context) -> None:

@@ -1,7 +1,7 @@
 """Champion, judge and cross-validation:
 
 python -m training champion [--model sentiment]                        its version, or none
-python -m training sentiment --recipe R --day D --lake URI             train a model of what reviews say
+python -m training sentiment --recipe R --day D --lake URI             train a model of what reviews say; 99 if too few
 python -m training judge --recipe R --day D --lake URI                 judge the run that training.finetune made
 python -m training validate --recipe R --day D --lake URI --folds N    train and judge R on each of the last N weeks
 """
@@ -12,6 +12,8 @@ import sys
 from datetime import date
 
 from training import launcher, tracking
+
+SKIPPED = 99  # the exit code by which an Airflow task counts as skipped and not as failed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--lake", required=True, help="path or URI of the lake")
     validate.add_argument("--folds", type=int, default=4, help="how many weeks")
     for command in (validate, sentiment):
-        command.add_argument("--ranks", type=int, default=2, help="processes that train")
+        command.add_argument("--ranks", type=int, default=2, help="processes that train; -1 for one on each GPU")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
@@ -38,14 +40,25 @@ def main(arguments: list[str] | None = None) -> int:
         elif chosen.command == "judge":
             _judge(chosen.recipe, chosen.day, chosen.lake)
         elif chosen.command == "sentiment":
-            launcher.run(
-                "training.sentiment", chosen.ranks, recipe=chosen.recipe, day=str(chosen.day), lake=chosen.lake
-            )
+            return _sentiment(chosen.recipe, chosen.day, chosen.lake, chosen.ranks)
         else:
             _validate(chosen.recipe, chosen.day, chosen.lake, chosen.folds, chosen.ranks)
     except (ValueError, ConnectionError, ChildProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _sentiment(name: str, day: date, lake: str, ranks: int) -> int:
+    """0, or SKIPPED where the shop has too few reviews: then nothing was started."""
+    from training.reviews import TooFewReviewsError, load_reviews
+
+    try:
+        load_reviews(lake, day)
+    except TooFewReviewsError as error:
+        print(f"skipped: {error}", file=sys.stderr)
+        return SKIPPED
+    launcher.run("training.sentiment", ranks, recipe=name, day=str(day), lake=lake)
     return 0
 
 

@@ -7,14 +7,19 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from schemas.catalogue import SENTIMENTS, review_text
-from training.lake import open_table
+from training.lake import open_table, table_uri
 
 TABLE, WISHES = "raw.reviews", "raw.preferences"
 COLUMNS = ["review_id", "user_id", "ts", "rating", "title", "text"]
 HELD_OUT, KEPT = 0.2, 0.1  # shares: the newest, which measure; those before them, which calibrate
 LEAST = 10  # reviews of each class in each part
+
+
+class TooFewReviewsError(ValueError):
+    """There is nothing to learn from yet; the message says what there is and what it takes."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,11 @@ def load_reviews(lake: str, day: date) -> Parts:
     known, a hash decides. Who wants no profile has no part in training.
 
     Raises:
-        ValueError: the table or a column is missing, or a part has too few reviews of a class.
+        TooFewReviewsError: the lake has no reviews, or a part has too few of a class.
+        ValueError: a column is missing.
     """
+    if not DeltaTable.is_deltatable(table_uri(lake, TABLE)):
+        raise TooFewReviewsError(f"{lake} has no {TABLE}: the shop told of no review up to {day}")
     delta = open_table(lake, TABLE)
     rows = delta.to_pyarrow_dataset().to_table(filter=pc.field("day") <= pa.scalar(day), columns=COLUMNS)
     refusing = _refusing(lake, day)
@@ -86,7 +94,7 @@ def _split(whole: Reviews, version: int, where: str) -> Parts:
         counts = np.bincount(part.classes, minlength=len(SENTIMENTS))
         if counts.min() < LEAST:
             told = ", ".join(f"{count} {kind}" for count, kind in zip(counts, SENTIMENTS, strict=True))
-            raise ValueError(
+            raise TooFewReviewsError(
                 f"{where}: of {len(whole.texts)} reviews with stars and words {told} are {name}; "
                 f"it takes {LEAST} of each. Until then catalogue.reviews goes by the stars alone"
             )

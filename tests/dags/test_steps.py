@@ -101,6 +101,8 @@ def test_what_the_rooms_say_to_one_another_stands_the_same_in_each(bag, steps):
     import nightly
 
     from jobs import lake, model
+    from training.__main__ import SKIPPED
 
     assert steps.JAVA_OPTIONS == lake.JAVA_OPTIONS
     assert nightly.NO_CHAMPION == model.NO_CHAMPION
+    assert steps.NOTHING_TO_DO == SKIPPED

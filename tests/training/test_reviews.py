@@ -9,7 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from tests.training.conftest import DAY
-from training.reviews import classes_of, load_reviews
+from training.reviews import TooFewReviewsError, classes_of, load_reviews
 
 WORDS = {1.0: "bread 1", 3.0: "soap 3", 5.0: "milk 5"}
 
@@ -83,6 +83,6 @@ def test_who_wants_no_profile_and_what_has_no_words_or_stars_or_came_later_is_le
 def test_too_few_of_a_class(tmp_path: Path):
     write_reviews(tmp_path, [row for row in rated(100) if row[2] != 3.0 or row[4] > 180])
     with pytest.raises(
-        ValueError, match=r"raw.reviews up to 2024-03-31: .* 0 neutral, .* are to calibrate with; it takes 10"
+        TooFewReviewsError, match=r"raw.reviews up to 2024-03-31: .* 0 neutral, .* are to calibrate with; it takes 10"
     ):
         load_reviews(str(tmp_path), DAY)
