@@ -34,7 +34,19 @@ ITEMS = Table(
         Column("popularity", "double", "purchase lines with a half-life of 14 days", required=True, minimum=0),
         Column("first_seen", "date", "first event; null for an item nobody touched"),
         Column("last_sold", "date", "last purchase; null if never"),
-        Column("available", "boolean", "what the source says of it; null where it is silent"),
+        Column(
+            "available",
+            "boolean",
+            "what the source says of it, by its stock where it tells only that; null where it is silent",
+        ),
+        Column("stock", "double", "units on hand, as the source says; null where it is silent", minimum=0),
+        Column(
+            "days_of_supply",
+            "int",
+            "days after the night whose expected units the stock covers, by the newest forecast from before the night; "
+            "null without stock or forecast, and where it covers all that is foretold",
+            minimum=0,
+        ),
         Column("on_sale", "boolean", "the source says so; where it is silent: sold in the last 56 days", required=True),
     ),
     keep_days=QUARTER,

@@ -13,6 +13,7 @@ RULE_ACTIONS = (
     "price_band",
     "age_restricted",
     "in_stock",
+    "expected_in_stock",
 )
 WISHES = (
     "sort_by_price",
@@ -25,6 +26,7 @@ WISHES = (
 )
 SEGMENTS = ("none", "new", "occasional", "loyal")  # of shoppers, see profiles.users
 HIGHEST = 10_000  # rank of a pin, items of a cap
+LONGEST = 27  # days that last night's forecast, of 28, tells of those after tonight
 
 
 RULES = Table(
@@ -43,7 +45,7 @@ RULES = Table(
             "value",
             "double",
             "pin: the rank; boost, bury: strength in units of the score; caps: most items of a list; age_restricted: "
-            "least age",
+            "least age; expected_in_stock: days that the stock has to last",
         ),
         Column("low", "double", "price_band: the lowest price", minimum=0, maximum=1e7),
         Column("high", "double", "price_band: the highest price", minimum=0, maximum=1e7),
@@ -93,6 +95,11 @@ RULES = Table(
             "least_age",
             "action <> 'age_restricted' OR value BETWEEN 1 AND 150",
             "a value of 1 to 150: the least age in years",
+        ),
+        (
+            "days_ahead",
+            f"action <> 'expected_in_stock' OR (value BETWEEN 1 AND {LONGEST} AND value = rint(value))",
+            f"a whole number of 1 to {LONGEST} as value: the days that the stock has to last",
         ),
         (
             "band_bound",

@@ -2,13 +2,18 @@
 
 from datetime import date, timedelta
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.behaviour.text import cleaned
-from jobs.reads import on, upto
+from jobs.reads import before, on, upto
 
-READS = {"log": upto("behaviour.log"), "items": on("raw.items")}
+READS = {
+    "log": upto("behaviour.log"),
+    "items": on("raw.items"),
+    # tonight's are made after this table; those of some nights ago tell of the days to come too
+    "forecasts": before("insight.forecasts", nights=7, optional=True),
+}
 
 UNKNOWN = "unknown"  # the category of an item that has none
 NAMELESS = "Item"  # followed by its id, the title of an item that has nothing to be called by
@@ -24,15 +29,17 @@ WEEKS = 26  # of price history
 STILL_SOLD = 56  # days without a sale after which an item counts as gone, where the shop doesn't say
 
 
-def items(log: DataFrame, items: DataFrame, *, day: date) -> DataFrame:
+def items(log: DataFrame, items: DataFrame, forecasts: DataFrame | None, *, day: date) -> DataFrame:
     """One row an item of the shop's catalogue.
 
     ``price`` is the median price of a unit over the last 28 days, else that of the last line sold, else the list price.
     What was given away (price 0) says nothing about the price. Weeks of ``price_history`` begin on Monday.
+    ``days_of_supply`` goes by the mean of what is foretold: the upper ends of single days don't add up to that of all.
 
     Args:
         log: behaviour.log up to the night.
         items: raw.items of the night.
+        forecasts: insight.forecasts of the week before the night, of which the newest count; None without any.
         day: the night.
     """
     known = (
@@ -41,6 +48,10 @@ def items(log: DataFrame, items: DataFrame, *, day: date) -> DataFrame:
         .join(_recent_price(log, day), on="item_id", how="left")
         .join(_price_history(log, day), on="item_id", how="left")
     )
+    supply = F.lit(None).cast("int")
+    if forecasts is not None:
+        known, supply = known.join(_supply(items, forecasts, day), on="item_id", how="left"), F.col("days_of_supply")
+    available = F.coalesce("available", F.col("stock") > 0)
     still_sold = F.col("last_sold") > F.lit(day - timedelta(days=STILL_SOLD))
     return known.select(
         F.lit(day).alias("day"),
@@ -59,8 +70,10 @@ def items(log: DataFrame, items: DataFrame, *, day: date) -> DataFrame:
         F.coalesce("popularity", F.lit(0.0)).alias("popularity"),
         "first_seen",
         "last_sold",
-        "available",
-        F.coalesce("available", still_sold, F.lit(False)).alias("on_sale"),
+        available.alias("available"),
+        "stock",
+        supply.alias("days_of_supply"),
+        F.coalesce(available, still_sold, F.lit(False)).alias("on_sale"),
     )
 
 
@@ -75,6 +88,7 @@ def _described(items: DataFrame) -> DataFrame:
         F.coalesce(path, F.array().cast("array<string>")).alias("category_path"),
         F.col("price").alias("list_price"),
         "available",
+        "stock",
     )
     title = F.coalesce(
         "shop_title",
@@ -134,6 +148,22 @@ def _price_history(log: DataFrame, day: date) -> DataFrame:
         .groupBy("item_id")
         .agg(F.sort_array(F.collect_list(F.struct(F.col("week").alias("day"), "price"))).alias("price_history"))
     )
+
+
+def _supply(items: DataFrame, forecasts: DataFrame, day: date) -> DataFrame:
+    """Per item whose stock is expected to run out: the days before the first on which it does."""
+    newest = forecasts.agg(F.max("day").alias("day"))
+    ahead = forecasts.join(F.broadcast(newest), on="day", how="left_semi").where(F.col("for_day") > F.lit(day))
+    so_far = Window.partitionBy("name").orderBy("for_day").rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    # decimals add up to the same in any order
+    needed = ahead.where("level = 'item'").select(
+        F.col("name").alias("item_id"),
+        "for_day",
+        F.sum(F.col("units").cast("decimal(18,6)")).over(so_far).alias("needed"),
+    )
+    short = items.select("item_id", "stock").join(needed, on="item_id", how="inner").where("needed > stock")
+    first = F.datediff(F.min("for_day"), F.lit(day)) - 1
+    return short.groupBy("item_id").agg(first.alias("days_of_supply"))
 
 
 def _priced(log: DataFrame) -> DataFrame:

@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 from jobs.ranking.rules import CAPS, REFUSING
 
 TOLD = ("rule_id", "action", "surface", "item_id", "brand", "category", "segment", "value", "low", "high")
-ASKED = ("item_id", "brand", "category", "category_path", "price", "available")
+ASKED = ("item_id", "brand", "category", "category_path", "price", "available", "days_of_supply")
 
 
 def refused(lists: DataFrame, who: DataFrame, items: DataFrame, active: DataFrame) -> DataFrame:
@@ -91,5 +91,6 @@ def _refuses() -> Column:
         F.when(F.col("r_action") == "exclude", F.lit(True))
         .when(F.col("r_action") == "age_restricted", ~F.coalesce(F.col("age") >= F.col("r_value"), F.lit(False)))
         .when(F.col("r_action") == "price_band", ~F.coalesce(F.col("price").between(low, high), F.lit(False)))
-        .otherwise(~F.coalesce("available", F.lit(False)))
+        .when(F.col("r_action") == "in_stock", ~F.coalesce("available", F.lit(False)))
+        .otherwise(F.coalesce(F.col("days_of_supply") < F.col("r_value"), F.lit(False)))
     )

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, Row
 from jobs.lists.blocks import Block
 from jobs.ranking.rules import Goods, Rule, Users, Wish
 
-ASKED = ("brand", "category", "category_path", "price", "available")  # columns of catalogue.items that rules read
+# columns of catalogue.items that rules read
+ASKED = ("brand", "category", "category_path", "price", "available", "days_of_supply")
 TARGETS = {"item": "item_id", "brand": "brand", "category": "category"}  # kinds, and their columns in a rule
 LESS = {"less_brand": "brand", "less_category": "category"}
 
@@ -59,6 +60,7 @@ class Named:
             paths=np.ascontiguousarray(numbers.T),
             prices=columns["price"].to_numpy(zero_copy_only=False).astype(np.float64),
             stocked=columns["available"].fill_null(False).to_numpy(zero_copy_only=False),
+            supply=columns["days_of_supply"].cast(pa.float64()).fill_null(np.inf).to_numpy(zero_copy_only=False),
         )
         return cls(
             block, goods, *({name: n for n, name in enumerate(each.to_pylist())} for each in (brands, categories))

@@ -27,6 +27,7 @@ RULES = {
     "age_restricted": "item_id has a least age that the user is not known to have reached",
     "price_band": "price of item_id is not known to lie in a rule's band",
     "in_stock": "item_id is not known to be in stock, which a rule asks for",
+    "expected_in_stock": "stock of item_id is not expected to last the days that a rule asks for",
     "cap_brand": "more items of a brand stand in the list than a rule allows beside pinned ones",
     "cap_category": "more items of a category stand in the list than a rule allows beside pinned ones",
 }

@@ -2,7 +2,8 @@
 
 Where rules disagree, this order decides, so that no set of rules is an error:
 
-1. exclude, age_restricted, price_band and in_stock beat every other rule. Of several, the first is named.
+1. exclude, age_restricted, price_band, in_stock and expected_in_stock beat every other rule. Of several, the first is
+   named.
 2. pin beats caps and bury.
 3. Of two pins of one rank, or of one item, the first keeps it.
 4. boost and bury of one item add up.
@@ -17,7 +18,7 @@ import numpy as np
 
 from jobs.ranking.places import Limits
 
-REFUSING = ("exclude", "age_restricted", "price_band", "in_stock")
+REFUSING = ("exclude", "age_restricted", "price_band", "in_stock", "expected_in_stock")
 CAPS = ("cap_brand", "cap_category")
 LESS = 0.5  # strength at which a user's less_brand and less_category bury
 
@@ -33,6 +34,7 @@ class Goods:
         paths: int64 [levels, ...], the numbers of all categories of an item; -1 past the end.
         prices: float64; NaN where unknown.
         stocked: bool, whether the shop says that it has the item.
+        supply: float64, days that the stock is expected to last; infinite where that isn't known.
     """
 
     items: np.ndarray
@@ -41,13 +43,15 @@ class Goods:
     paths: np.ndarray
     prices: np.ndarray
     stocked: np.ndarray
+    supply: np.ndarray
 
     def at(self, positions: np.ndarray) -> "Goods":
         """Of a block's items those at ``positions``, in their shape; -1 is padding. Gathered once for all rules."""
         inside = positions >= 0
         numbers = (np.where(inside, each[..., positions], -1) for each in (self.brands, self.categories, self.paths))
         prices = np.where(inside, self.prices[positions], np.nan)
-        return Goods(positions, *numbers, prices, inside & self.stocked[positions])
+        supply = np.where(inside, self.supply[positions], np.inf)
+        return Goods(positions, *numbers, prices, inside & self.stocked[positions], supply)
 
     def named(self, kind: str, number: int) -> np.ndarray:
         """bool: which of the items are the item, brand or category of that number.
@@ -73,7 +77,8 @@ class Rule:
         kind: item, brand, category, or "" for every item.
         number: of the item (its position in the block), the brand or the category.
         segment: whom it is for; None for everybody.
-        value: rank, strength, most of a list, or least age in years, as the action asks.
+        value: rank, strength, most of a list, least age in years, or days that the stock has to last, as the action
+            asks.
         low, high: of the price band, both inside it.
     """
 
@@ -173,7 +178,8 @@ def ruled(rules: Sequence[Rule], goods: Goods, positions: np.ndarray, users: Use
 def refusals(rules: Sequence[Rule], offered: Goods, users: Users) -> np.ndarray:
     """int64 [n, c]: the place in ``rules`` of the first rule that keeps the item from the user; -1 where none does.
 
-    An unknown price lies in no band, and an unknown age is below every least age. ``offered`` is of shape [n, c].
+    An unknown price lies in no band, an unknown age is below every least age, and an unknown stock lasts. ``offered``
+    is of shape [n, c].
     """
     by = np.full(offered.items.shape, -1, np.int64)
     for place, rule in enumerate(rules):
@@ -186,6 +192,8 @@ def refusals(rules: Sequence[Rule], offered: Goods, users: Users) -> np.ndarray:
             hit = hit & ~((offered.prices >= rule.low) & (offered.prices <= rule.high))
         elif rule.action == "in_stock":
             hit = hit & ~offered.stocked
+        elif rule.action == "expected_in_stock":
+            hit = hit & (offered.supply < rule.value)
         by[hit & (by < 0)] = place
     return by
 

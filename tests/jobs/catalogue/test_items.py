@@ -11,9 +11,10 @@ NIGHT = date(2024, 3, 1)  # a Friday
 def run(frame):
     """catalogue.items by item_id; ``shop`` and ``sold`` are rows of raw.items and behaviour.log."""
 
-    def make(shop, sold=()):
+    def make(shop, sold=(), foretold=None):
         shop = frame("raw.items", *({"day": NIGHT, **row} for row in shop))
-        made = items(frame("behaviour.log", *sold), shop, day=NIGHT)
+        forecasts = None if foretold is None else frame("insight.forecasts", *foretold)
+        made = items(frame("behaviour.log", *sold), shop, forecasts, day=NIGHT)
         return {row["item_id"]: row.asDict(recursive=True) for row in made.collect()}
 
     return make
@@ -90,6 +91,39 @@ def test_on_sale_is_the_shops_word_or_a_sale_in_56_days(run):
     }
 
 
+def test_stock_is_held_against_what_the_newest_forecast_expects_of_the_days_to_come(run):
+    def units(made, item_id, *each, level="item"):
+        """Of the days after ``made``, so many days before the night."""
+        day = NIGHT - timedelta(days=made)
+        row = {"day": day, "level": level, "name": item_id, "model": "theta"}
+        return [row | {"for_day": day + timedelta(days=n), "units": one} for n, one in enumerate(each, 1)]
+
+    names = {"three": 3.0, "exact": 4.5, "enough": 4.6, "none": 0.0, "untold": None, "unknown": 9.0, "fruit": 1.0}
+    foretold = [
+        # made the night before last, so the first two of its days are over
+        *(row for name in names if name != "unknown" for row in units(2, name, 99.0, 50.0, 1.5, 1.5, 1.5)),
+        *units(3, "enough", 99.0, 99.0, 99.0, 99.0),  # an older one
+        *units(2, "unknown", 99.0, 99.0, 99.0, level="category"),
+    ]
+    shop = [{"item_id": name, "stock": stock} for name, stock in names.items()]
+    made = run([*shop, {"item_id": "kept", "stock": 0.0, "available": True}], foretold=foretold)
+    assert {name: made[name]["days_of_supply"] for name in names} == {
+        "three": 2,
+        "exact": None,
+        "enough": None,
+        "none": 0,
+        "untold": None,
+        "unknown": None,
+        "fruit": 0,
+    }
+    assert {name: (made[name]["available"], made[name]["on_sale"]) for name in ("three", "none", "untold", "kept")} == {
+        "three": (True, True),
+        "none": (False, False),
+        "untold": (None, False),
+        "kept": (True, True),
+    }
+
+
 def test_an_item_nobody_touched_has_zeros_not_nulls(run):
     assert run([{"item_id": "apple", "title": "Apple"}])["apple"] == {
         "day": NIGHT,
@@ -107,6 +141,8 @@ def test_an_item_nobody_touched_has_zeros_not_nulls(run):
         "first_seen": None,
         "last_sold": None,
         "available": None,
+        "stock": None,
+        "days_of_supply": None,
         "on_sale": False,
     }
 

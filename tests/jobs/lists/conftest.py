@@ -178,8 +178,9 @@ class Shop:
         )
 
     @staticmethod
-    def item(item_id, text="fruit", price=1.0, on_sale=True, brand=None, path=(), available=None):
+    def item(item_id, text="fruit", price=1.0, on_sale=True, brand=None, path=(), available=None, days_of_supply=None):
         described = {"text": text, "brand": brand, "category_path": list(path), "available": available}
+        described["days_of_supply"] = days_of_supply
         described["category"] = path[min(1, len(path) - 1)] if path else "unknown"
         return {"item_id": item_id, "title": item_id.title(), "price": price, "on_sale": on_sale} | described
 

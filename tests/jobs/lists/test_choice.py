@@ -60,10 +60,13 @@ def shelf():
     rows = [
         {"item_id": name, "title": name.title(), "vector": vector, "brand": brand, "category": path[1]}
         | {"category_path": path, "price": price, "available": True, "purchases_28d": 1, "sales_vector": []}
-        | {"arrived": name == "cake"}
+        | {"arrived": name == "cake", "days_of_supply": None}
         for name, (vector, brand, path, price) in ITEMS.items()
     ]
-    types = {name: pa.list_(pa.float32()) for name in ("vector", "sales_vector")} | {"price": pa.float64()}
+    types = {name: pa.list_(pa.float32()) for name in ("vector", "sales_vector")} | {
+        "price": pa.float64(),
+        "days_of_supply": pa.int32(),
+    }
     table = pa.table({key: pa.array([row[key] for row in rows], types.get(key)) for key in rows[0]})
     nobody = np.zeros((len(rows), 1), np.int64)
     return Shelf.of(Block(table["item_id"].combine_chunks(), table), Popularity({}, nobody, nobody, 0))

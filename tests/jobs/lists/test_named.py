@@ -18,6 +18,7 @@ def named():
             "category_path": pa.array([["drinks", "tea", "green"], [], ["drinks"]], pa.list_(pa.string())),
             "price": [1.5, None, 2.0],
             "available": [True, None, False],
+            "days_of_supply": pa.array([4, None, 0], pa.int32()),
         }
     )
     return Named.of(Block(table["item_id"].combine_chunks(), table))
@@ -45,4 +46,5 @@ def test_lists_are_grouped_by_the_catalogues_category_and_only_a_yes_is_stock(na
     tea, drinks = named.number("category", "tea"), named.number("category", "drinks")
     assert named.goods.categories.tolist() == [tea, -1, drinks]
     assert named.goods.stocked.tolist() == [True, False, False]
+    assert named.goods.supply.tolist() == [4.0, np.inf, 0.0]
     np.testing.assert_array_equal(named.goods.prices, [1.5, np.nan, 2.0])

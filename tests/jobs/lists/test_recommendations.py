@@ -60,6 +60,7 @@ def test_each_rule_of_the_shop_is_held_against_the_lists(shop):
     items = shop.items(
         *(shop.item(name, brand="acme", path=["food", "fruit"]) for name in ("apple", "pear")),
         shop.item("bread", brand="oven", price=5.0), shop.item("cake", price=None), shop.item("wine", path=["wine"]),
+        shop.item("rice", days_of_supply=2), shop.item("tea", days_of_supply=3),
     )  # fmt: skip
     rules = shop.in_force(
         age={"action": "age_restricted", "category": "wine", "value": 18.0},
@@ -68,6 +69,7 @@ def test_each_rule_of_the_shop_is_held_against_the_lists(shop):
         no={"action": "exclude", "brand": "oven"},
         pin={"action": "pin", "item_id": "pear", "value": 1.0},
         stock={"action": "in_stock", "item_id": "cake"},
+        supply={"action": "expected_in_stock", "value": 3.0},
         fruit={"action": "cap_category", "category": "food", "value": 1.0},
         elsewhere={"action": "exclude", "item_id": "apple", "surface": "discover"},
         loyal={"action": "exclude", "item_id": "apple", "segment": "loyal"},
@@ -79,7 +81,7 @@ def test_each_rule_of_the_shop_is_held_against_the_lists(shop):
         bob=[(1, "wine"), (2, "apple")],
         cy=[(1, "bread"), (2, "cake")],
         dan=[(1, "apple"), (2, "pear")],
-        eve=[(1, "pear", "pin"), (2, "apple")],
+        eve=[(1, "pear", "pin"), (2, "apple"), (3, "tea"), (4, "rice")],
     )
     about = "lists.recommendations, rule "
     first = "such, first surface 'home', user_id"
@@ -92,6 +94,8 @@ def test_each_rule_of_the_shop_is_held_against_the_lists(shop):
         f"{first} 'dan', value 2 of food by rule fruit",
         f"{about}everybody: user_id of profiles.users has no list on the surface; 1 {first} 'fay', value no list",
         f"{about}exclude: item_id is excluded by a rule of lists.rules; 1 {first} 'cy', value bread by rule no",
+        f"{about}expected_in_stock: stock of item_id is not expected to last the days that a rule asks for; 1 {first} "
+        "'eve', value rice by rule supply",
         f"{about}in_stock: item_id is not known to be in stock, which a rule asks for; 1 {first} 'cy', value cake by "
         "rule stock",
         f"{about}price_band: price of item_id is not known to lie in a rule's band; 2 {first} 'cy', value bread by "

@@ -15,6 +15,7 @@ GOODS = Goods(
     paths=np.array([[0, 0, 0, 3], [1, 1, 2, -1]]),
     prices=np.array([1.0, 2.0, np.nan, 9.0]),
     stocked=np.array([True, False, True, False]),
+    supply=np.array([2.0, 0.0, np.inf, 3.0]),
 )
 APPLE, PEAR, BREAD, WINE = range(4)
 ALL = np.array([[APPLE, PEAR, BREAD, WINE]])
@@ -42,6 +43,8 @@ def hold(*rules, positions=ALL, who=None, length=3):
         (Rule("r", "price_band", "brand", 0, high=1.0), [True, False, True, True]),
         (Rule("r", "in_stock"), [True, False, True, False]),
         (Rule("r", "in_stock", "category", 3), [True, True, True, False]),
+        (Rule("r", "expected_in_stock", value=3.0), [False, False, True, True]),
+        (Rule("r", "expected_in_stock", "item", PEAR, value=27.0), [True, False, True, True]),
         (Rule("r", "age_restricted", "category", 3, value=18.0), [True, True, True, False]),
     ],
 )

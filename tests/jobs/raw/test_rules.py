@@ -22,6 +22,7 @@ GOOD = {
     "band": {"action": "price_band", "low": 2.0, "high": 2.0},
     "age": {"action": "age_restricted", "category": "wine", "value": "18"},
     "stock": {"action": "in_stock"},
+    "supply": {"action": "expected_in_stock", "value": "27"},
 }
 RANK = "expected a whole number of 1 or more as value: the rank to pin to"
 STRENGTH = "expected a value above 0 and at most 1: the strength in units of the score"
@@ -69,6 +70,12 @@ BAD = {
         "least_age",
         "action = age_restricted, value = null, expected a value of 1 to 150: the least age in years",
     ),
+    "supply_long": (
+        {"action": "expected_in_stock", "value": "28"},
+        "days_ahead",
+        "action = expected_in_stock, value = 28.0, expected a whole number of 1 to 27 as value: the days that the "
+        "stock has to last",
+    ),
     "band_open": (
         {"action": "price_band"},
         "band_bound",
@@ -88,7 +95,7 @@ BAD = {
         {"action": "hide", "item_id": "1"},
         "action",
         "action = hide, expected one of pin, boost, bury, exclude, cap_brand, cap_category, price_band, "
-        "age_restricted, in_stock",
+        "age_restricted, in_stock, expected_in_stock",
     ),
     "who": (
         {"action": "in_stock", "segment": "rich"},
