@@ -123,7 +123,7 @@ ELASTICITIES = Table(
             "percent more units when the price of an item rises by one, shrunk to the mean of all categories; null "
             "where no category has an estimate",
         ),
-        Column("estimate", "double", "by its own weeks alone; null where there are too few"),
+        Column("estimate", "double", "by its own weeks alone; null where they say too little"),
         Column("error", "double", "standard error of estimate", above=0),
         Column("items", "bigint", "items that it rests on", required=True, minimum=0),
         Column("weeks", "bigint", "weeks with a sale of these, over all of them", required=True, minimum=0),

@@ -1,4 +1,4 @@
-"""What the nights say of customers, demand, newcomers and reviews, beside plain baselines."""
+"""What the nights say of customers, prices, demand, newcomers and reviews, beside plain baselines."""
 
 from benchmarks import Result
 
@@ -9,10 +9,11 @@ def run(quick: bool) -> Result:
         cold,
         customers,
         demand,
+        prices,
         reviews,
     )
 
-    parts = (customers, demand, cold, reviews)
+    parts = (customers, prices, demand, cold, reviews)
     found = {name: value for part in parts for name, value in part.compare(quick).items()}
     goals = {name: goal for part in parts for name, goal in part.goals(found).items()}
     return Result(goals, found, [row for part in parts for row in part.table(found)])

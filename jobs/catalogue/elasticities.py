@@ -15,7 +15,8 @@ TABLE = schemas.table("catalogue.elasticities")
 WEEKS = 52  # that are looked back on
 FEWEST = 13  # weeks with a sale that an item needs; and half of those that the shop's log reaches back
 FREE = 20  # weeks that a category's estimate needs beyond what is fitted
-LEAST_ERROR = 0.01  # nothing is known more exactly
+STILL = 0.01  # standard deviation of a price's logarithm below which it hardly moved
+LEAST_ERROR, VAGUE = 0.01, 2.0  # nothing is known more exactly; beyond that an estimate says nothing
 EXACT = "decimal(28,12)"  # decimals add up to the same in any order, doubles don't
 
 
@@ -47,7 +48,7 @@ def elasticities(log: DataFrame, items: DataFrame, *, day: date) -> DataFrame:
 def fitted(
     items: np.ndarray, weeks: np.ndarray, xx: np.ndarray, xy: np.ndarray, yy: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """float64[n] slopes and their standard errors; NaN where too little is known.
+    """float64[n] slopes and their standard errors; NaN where too little is known, or prices stood still.
 
     Args:
         items, weeks: float64[n], of each category.
@@ -56,9 +57,10 @@ def fitted(
     """
     free = weeks - items - 1
     with np.errstate(divide="ignore", invalid="ignore"):
-        slopes = np.where((free >= FREE) & (xx > 0), xy / xx, np.nan)
-        errors = np.sqrt(np.maximum(yy - slopes * xy, 0) / free / xx)
-    return slopes, np.where(np.isnan(slopes), np.nan, np.maximum(errors, LEAST_ERROR))
+        slopes = xy / xx
+        errors = np.maximum(np.sqrt(np.maximum(yy - slopes * xy, 0) / free / xx), LEAST_ERROR)
+        told = (free >= FREE) & (xx >= STILL**2 * weeks) & (errors <= VAGUE)
+    return np.where(told, slopes, np.nan), np.where(told, errors, np.nan)
 
 
 def shrunk(slopes: np.ndarray, errors: np.ndarray) -> np.ndarray:

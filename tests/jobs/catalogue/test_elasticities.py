@@ -81,8 +81,14 @@ def test_a_slope_and_its_error_by_hand():
     slopes, errors = fitted(*(np.array([each]) for each in (2.0, 24.0, 24.0, 24.0, 48.0)))
     assert slopes.tolist() == [1.0]
     assert errors[0] == pytest.approx(np.sqrt((48 - 24) / 21 / 24))
-    assert np.isnan(fitted(*(np.array([each]) for each in (5.0, 25.0, 24.0, 24.0, 48.0)))[0]).all()  # 19 are free
-    assert np.isnan(fitted(*(np.array([each]) for each in (2.0, 24.0, 0.0, 0.0, 48.0)))[0]).all()  # one price
+    for nothing in (
+        (5.0, 25.0, 24.0, 24.0, 48.0),  # 19 are free
+        (2.0, 24.0, 0.0, 0.0, 48.0),  # one price
+        (2.0, 24.0, 0.0023, 0.0, 0.0),  # which moved by less than one percent
+        (2.0, 24.0, 1.0, 0.0, 84.1),  # an error of more than 2
+    ):
+        assert np.isnan(fitted(*(np.array([each]) for each in nothing))).all(), nothing
+    assert fitted(*(np.array([each]) for each in (2.0, 24.0, 1.0, 0.0, 84.0)))[1].tolist() == [2.0]
 
 
 def test_slopes_are_shrunk_to_their_mean_as_far_as_their_errors_ask():
