@@ -14,6 +14,7 @@ import numpy as np
 from jobs.ranking.calibration import Calibration, Penalty
 from jobs.ranking.cosines import on_grid, rough_error, squared_lengths, unlike_above
 from jobs.ranking.places import Limits, Places, check_places, without_gaps
+from jobs.ranking.shortlist import RANKS, SIZE, Shortlists
 from jobs.ranking.topk import require_finite
 
 CACHED = 1 << 21  # bytes of vectors in a block
@@ -72,7 +73,8 @@ def mmr(
     ranks = length if pinned is not None else min(length, base.shape[1])
     picks = np.full((len(base), ranks), -1, np.int64)
     penalties, diversity = np.zeros(picks.shape), np.ones(picks.shape)
-    for rows in blocks(strength > 0, vectors.shape):
+    each = 4 if calibration is not None else 1  # without a penalty most ranks read a shortlist: more users fit
+    for rows in blocks(strength > 0, vectors.shape, bytes_each=each):
         block = _Block(base[rows], vectors[rows], strength[rows].astype(np.float64))
         places = Places(
             block.level, [limit.of(rows) for limit in limits], None if pinned is None else pinned[rows], ranks
@@ -110,7 +112,11 @@ def scored(
 
 
 class _Block:
-    """The greedy choice for a few users: base float64 [n, c], vectors float32 [n, c, d], strength float64 [n]."""
+    """The greedy choice for a few users: base float64 [n, c], vectors float32 [n, c, d], strength float64 [n].
+
+    From the second rank on a total only falls, so most ranks look at a shortlist alone; a penalty may fall, and with it
+    they look at everything.
+    """
 
     def __init__(self, base: np.ndarray, vectors: np.ndarray, strength: np.ndarray):
         self.base, self.vectors, self.strength = base, vectors, strength
@@ -121,22 +127,26 @@ class _Block:
         self.slack = strength * rough_error(squared_lengths(vectors), vectors.shape[2]) + 16 * UNIT * highest
         self.slack = self.slack.astype(np.float32)
         self._users, self._starts = np.arange(len(base)), np.arange(len(base)) * base.shape[1]
+        self._like = np.full(base.shape, -np.inf, np.float32)  # the largest rough cosine, as at rank ``seen``
+        self._seen = np.zeros(len(base), np.int64)
         self._exact: dict[int, tuple[np.ndarray, np.ndarray, int]] = {}
 
     def lists(self, places: Places, penalty: Penalty | None, ranks: int) -> tuple[np.ndarray, np.ndarray]:
         """Picks int64 [n, ranks] and the penalties float64 [n, ranks] at the moment of the choice."""
-        count, like = len(self.base), np.zeros(self.base.shape, np.float32)
-        picks, penalties = np.full((ranks, count), -1, np.int64), np.zeros((ranks, count))
-        total, new = np.empty_like(like), np.empty_like(like)
+        picks, penalties = np.full((ranks, len(self.base)), -1, np.int64), np.zeros((ranks, len(self.base)))
         if penalty is not None:
             self.slack += (16 * UNIT * penalty.largest).astype(np.float32)
-        varied, rows = self.half.any(), self.vectors.reshape(-1, self.vectors.shape[2])
+        varied = self.half.any()
+        whole = penalty is not None or not varied or self.base.shape[1] <= SIZE
+        self._open()
         for rank in range(ranks):
-            np.subtract(self.level, np.multiply(like, self.half, out=total), out=total)
+            if rank % RANKS == 1 and rank + 1 < ranks and not whole:
+                self._shorten(places, picks, rank)
+            total = self.level.take(self._flat) - self.half * self._near_like
             now = None if penalty is None else penalty.costs()
             if now is not None:
                 np.subtract(total, now, out=total, casting="same_kind")
-            best, found = places.at(rank, *self._best(total, picks[:rank], now))
+            best, found = places.at(rank, *self._best(total, places, picks, now, rank))
             if not np.count_nonzero(found):
                 if places.pinned is None:
                     break
@@ -148,32 +158,77 @@ class _Block:
                 penalty.take(best, found)
             if varied and rank + 1 < ranks:
                 # a user without a pick has nothing left to choose but pins, so it doesn't matter what is added
-                np.matvec(self.vectors, rows.take(self._starts + best, axis=0), out=new)
-                like = new.copy() if rank == 0 else np.maximum(like, new, out=like)
+                new = np.matvec(self._near, self.vectors[self._users, best])
+                self._near_like = new if rank == 0 else np.maximum(self._near_like, new, out=self._near_like)
         return picks.T, penalties.T
 
+    def _open(self) -> None:
+        """Everything is near, and like nothing."""
+        self._short, self._near = Shortlists(self.level, self.level.shape[1]), self.vectors
+        self._flat = self._starts[:, None] + self._short.places
+        self._near_like = np.zeros(self.base.shape, np.float32)
+
+    def _shorten(self, places: Places, picks: np.ndarray, rank: int) -> None:
+        """Makes all shortlists anew."""
+        self._short = Shortlists(self._look(places, self._users, picks, rank))
+        self._flat = self._starts[:, None] + self._short.places
+        self._near = self.vectors.reshape(-1, self.vectors.shape[2]).take(self._flat, axis=0)
+        self._near_like = self._like.take(self._flat)
+
+    def _renew(self, users: np.ndarray, whole: np.ndarray) -> None:
+        """Makes those of some users anew, whose totals are float32 [u, c]."""
+        self._short.renew(users, whole)
+        self._flat[users] = self._starts[users, None] + self._short.places[users]
+        self._near[users] = self.vectors[users[:, None], self._short.places[users]]
+        self._near_like[users] = self._like.take(self._flat[users])
+
+    def _look(self, places: Places, users: np.ndarray, picks: np.ndarray, rank: int) -> np.ndarray:
+        """float32 [u, c], the rough totals of all candidates of some users, brought up to the rank."""
+        for first in np.unique(self._seen[users]):
+            late = users[self._seen[users] == first]
+            rows = slice(None) if len(late) == len(self._users) else late  # a slice needs no copy
+            chosen = self.vectors[late[:, None], picks[first:rank, late].T]
+            cosines = np.matmul(self.vectors[rows], np.ascontiguousarray(chosen.swapaxes(1, 2)))
+            for each in range(rank - first):
+                self._like[rows] = np.maximum(self._like[rows], cosines[:, :, each])
+        self._seen[users] = rank
+        return places.level[users] - self.half[users] * self._like[users]
+
     def _best(
-        self, total: np.ndarray, above: np.ndarray, penalties: np.ndarray | None
+        self, total: np.ndarray, places: Places, picks: np.ndarray, penalties: np.ndarray | None, rank: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """The candidate with the largest total, int64 [n], and whether there is one.
 
-        Where rough totals lie too close, exact ones decide.
+        Where rough totals lie too close, exact ones decide; where those of others could, all are looked at.
         """
-        best = total.argmax(axis=1)
-        highest = total.take(self._starts + best)
-        live = highest > -np.inf
-        alive, floor = np.count_nonzero(live), highest - self.slack
-        if alive < len(live):
-            floor[~live] = np.inf
-        near = total >= floor[:, None]
-        if np.count_nonzero(near) > alive:
-            for user in np.flatnonzero(np.count_nonzero(near, axis=1) > 1):
-                close = np.flatnonzero(near[user])
-                exact = self.base[user, close] + self.strength[user] * self._unlike(user, above[:, user])[close] / 2
-                if penalties is not None:
-                    exact -= penalties[user, close]
-                best[user] = close[exact.argmax()]
+        first = total.argmax(axis=1)
+        highest, best = total[self._users, first], self._short.places[self._users, first]
+        floor, live = highest - self.slack, highest > -np.inf
+        dry = np.flatnonzero((self._short.bound >= floor) & (self._short.bound > -np.inf))
+        floor[~live] = np.inf
+        floor[dry] = np.inf
+        near, tied = total >= floor[:, None], []
+        if np.count_nonzero(near) > np.count_nonzero(floor < np.inf):
+            rows = np.flatnonzero(np.count_nonzero(near, axis=1) > 1)
+            tied = [(user, self._short.places[user, near[user]]) for user in rows]
+        if len(dry):
+            whole = self._look(places, dry, picks, rank)
+            best[dry], highest = whole.argmax(axis=1), whole.max(axis=1)
+            live[dry] = highest > -np.inf
+            near = (whole >= (highest - self.slack[dry])[:, None]) & live[dry, None]
+            tied += [(user, np.flatnonzero(each)) for user, each in zip(dry, near, strict=True)]
+            self._renew(dry, whole)
+        for user, close in tied:
+            if len(close) > 1:
+                best[user] = self._decided(user, close, picks[:rank, user], penalties)
         return best, live
+
+    def _decided(self, user: int, close: np.ndarray, above: np.ndarray, penalties: np.ndarray | None) -> int:
+        """Of a user's candidates ``close``, in rising order, the one with the largest exact total."""
+        exact = self.base[user, close] + self.strength[user] * self._unlike(user, above)[close] / 2
+        if penalties is not None:
+            exact -= penalties[user, close]
+        return int(close[exact.argmax()])
 
     def _unlike(self, user: int, above: np.ndarray) -> np.ndarray:
         """float64 [c]: 1 - the largest exact cosine of each candidate to those above."""

@@ -16,23 +16,25 @@ class Shortlists:
 
     Args:
         total: float [n, c], -inf for what can't be chosen.
+        size: candidates of a user.
 
     Attributes:
         places: int64 [n, m], positions among the candidates, in rising order, so that ties go to the same.
         bound: float [n], the largest total of those that are not in it; -inf without any.
     """
 
-    def __init__(self, total: np.ndarray):
-        self.places, self.bound = _best(total)
+    def __init__(self, total: np.ndarray, size: int = SIZE):
+        self.size = size
+        self.places, self.bound = _best(total, size)
 
     def renew(self, users: np.ndarray, total: np.ndarray) -> None:
         """Makes those of some users, int64 [u], anew from their totals, float [u, c]."""
-        self.places[users], self.bound[users] = _best(total)
+        self.places[users], self.bound[users] = _best(total, self.size)
 
 
-def _best(total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _best(total: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     n, c = total.shape
-    if c <= SIZE:
+    if c <= size:
         return np.tile(np.arange(c), (n, 1)), np.full(n, -np.inf, total.dtype)
-    order = np.argpartition(-total, SIZE, axis=1)
-    return np.sort(order[:, :SIZE], axis=1), np.take_along_axis(total, order[:, SIZE:][:, :1], axis=1)[:, 0]
+    order = np.argpartition(-total, size, axis=1)
+    return np.sort(order[:, :size], axis=1), np.take_along_axis(total, order[:, size:][:, :1], axis=1)[:, 0]

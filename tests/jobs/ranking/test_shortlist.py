@@ -1,9 +1,10 @@
 """Shortlists: the largest totals, in the order of the candidates, and what the others reach at most."""
 
 import numpy as np
+import pytest
 
 from jobs.ranking.blend import unit
-from jobs.ranking.diversify import Picked
+from jobs.ranking.diversify import Picked, mmr
 from jobs.ranking.dpp import dpp
 from jobs.ranking.places import Limits
 from jobs.ranking.shortlist import SIZE, Shortlists
@@ -26,13 +27,15 @@ def test_few_candidates_are_all_in_it():
     assert short.bound.tolist() == [-np.inf]
 
 
-def test_a_shortlist_that_runs_dry_is_made_anew(monkeypatch):
+@pytest.mark.parametrize(("make", "module"), [(dpp, "dpp"), (mmr, "diversify")])
+def test_a_shortlist_that_runs_dry_is_made_anew(make, module, monkeypatch):
     """Many copies of the best: once one is chosen, the others fall below all that the shortlists left out."""
     rng = np.random.default_rng(0)
     vectors = unit(np.abs(rng.standard_normal((3, 200, 16))).astype(np.float32))
-    vectors[:, : SIZE + 8] = vectors[:, :1]
     base = rng.random((3, 200))
-    base[:, : SIZE + 8] += 1
+    for few in (slice(0, SIZE + 8), slice(SIZE + 8, 2 * SIZE)):  # the second time after the first look
+        vectors[:, few] = vectors[:, few.start, None]
+        base[:, few] += 1
     groups = Limits(rng.integers(0, 9, base.shape), 4)
     renewed, renew = [], Shortlists.renew
 
@@ -43,13 +46,25 @@ def test_a_shortlist_that_runs_dry_is_made_anew(monkeypatch):
     monkeypatch.setattr(Shortlists, "renew", counted)
 
     def lists() -> Picked:
-        return dpp(base, vectors, np.full(3, 0.2), 20, limits=[groups])
+        return make(base, vectors, np.full(3, 0.2 if make is dpp else 5.0), 20, limits=[groups])
 
     short = lists()
     assert renewed
-    monkeypatch.setattr("jobs.ranking.shortlist.SIZE", 200)
+    monkeypatch.setattr(f"jobs.ranking.{module}.SIZE", 200)
     renewed.clear()
     whole = lists()
     assert not renewed
     for name in ("picks", "scores", "diversity"):
         np.testing.assert_array_equal(getattr(short, name), getattr(whole, name))
+
+
+def test_what_is_nearly_as_good_outside_of_a_shortlist_is_compared_exactly():
+    """The best of the others lies above the best of the shortlist by less than float32 tells, or is equal and first."""
+    vectors = np.zeros((2, 100, 2), np.float32)
+    vectors[:, :, 0] = 1  # all alike
+    base = np.full((2, 100), 0.5)
+    base[0, 90] += 1e-12
+    for make, trade in ((mmr, 1.0), (dpp, 0.5)):
+        lists = make(base, vectors, np.full(2, trade), 40)
+        assert lists.picks[0].tolist() == [90, *range(39)]
+        assert lists.picks[1].tolist() == list(range(40))
