@@ -12,9 +12,11 @@ from pyspark.sql import functions as F
 
 import schemas
 from jobs.lake import Lake
+from jobs.lists.asking import REFUSING
 from jobs.lists.choice import TOLD, chooser
 from jobs.lists.offered import objectives
 from jobs.lists.staged import READS, Desk, desks
+from jobs.lists.weighed import words
 from jobs.ranking.rules import ruled
 
 _A_DAY = timedelta(days=1)
@@ -31,12 +33,14 @@ class Explained:
             that the item would have if that did not count, None for off the list.
         refused: titles of candidates that rules keep from this user, each with the rule's id.
         published: whether the lake holds the same items in the same order.
+        reranked: how the list was put together, in words.
     """
 
     surface: str
     rows: list[dict]
     refused: list[tuple[str, str]]
     published: bool
+    reranked: str
 
 
 def explain(lake: Lake, user: str, day: date) -> list[Explained]:
@@ -76,12 +80,17 @@ def _explained(desk: Desk, batch: pa.RecordBatch, published: list[dict], day: da
         row["title"], row["price"] = desk.shelf.titles[place], None if np.isnan(prices[place]) else prices[place]
         row["without"] = {name: ranks.get(row["item_id"]) for name, ranks in without.items()}
     same = [row["item_id"] for row in rows] == [row["item_id"] for row in published]
-    return Explained(desk.surface.name, rows, _refused(desk, batch), same)
+    return Explained(desk.surface.name, rows, _refused(desk, batch), same, _reranked(desk, batch))
 
 
 def _list(desk: Desk, batch: pa.RecordBatch, day: date) -> list[dict]:
     (made,) = chooser(desk.shelf, desk.house, desk.weighed, desk.surface, day)(iter([batch]))
     return made.to_pylist()
+
+
+def _reranked(desk: Desk, batch: pa.RecordBatch) -> str:
+    refuses = any(wish["preference"] in REFUSING for wish in batch["wishes"][0].as_py())
+    return words({} if refuses else desk.weighed.parameters_of(batch["audience"][0].as_py()))
 
 
 def _without(desk: Desk, name: str) -> Desk:
@@ -106,6 +115,7 @@ def lines(explained: Explained) -> list[str]:
     told = [f"{explained.surface}: {len(explained.rows)} items"]
     if not explained.published:
         told.append("  The tables have changed since these lists were published: this is what they give now.")
+    told.append(f"  put together by {explained.reranked}")
     for row in explained.rows:
         price = "" if row["price"] is None else f"  {row['price']:.2f}"
         told.append(f"{row['rank']:>3}  {row['title']}  [{row['item_id']}]{price}")

@@ -184,6 +184,26 @@ FRONT = Table(
         Column("chosen", "boolean", "whether it makes the lists", required=True),
         Column("efficient", "boolean", "whether no other point beats it: it is on the front", required=True),
         Column("weights", "map<string,double>", "by objective; they sum to 1", required=True),
+        Column(
+            "reranker",
+            "string",
+            "how the weight of diversity is counted: mmr, 1 - the largest cosine to an item above; dpp, the logarithm "
+            "of what an item's vector has apart from all of these",
+            one_of=("mmr", "dpp"),
+        ),
+        Column(
+            "calibration",
+            "double",
+            "units of score that a nat of divergence from the categories of the user's history costs; 0: nothing",
+            minimum=0,
+        ),
+        Column(
+            "category_share",
+            "double",
+            "largest share of a list that one category may have; 1: any",
+            above=0,
+            maximum=1,
+        ),
         Column("measures", "map<string,double>", "what its lists had, see schemas.objectives.MEASURES", required=True),
         Column(
             "users", "double", "user-weeks that it was tried on, recent ones counting more", required=True, minimum=0
@@ -215,8 +235,23 @@ FRONT = Table(
         Column(
             "moved",
             "double",
-            "half the sum of the weights' changes since last night; null on the first",
+            "half the sum of the weights' changes since last night, or the largest change of calibration or "
+            "category_share if that is more; null on the first",
             minimum=0,
+            maximum=1,
+        ),
+        Column(
+            "explored",
+            "double",
+            "of everybody's choice: expected places a list that are explored; null of all others",
+            minimum=0,
+            maximum=1,
+        ),
+        Column(
+            "explored_cost",
+            "double",
+            "share of the NDCG that these cost, expected, on the days that are over; below 0 if they add to it; null "
+            "where nothing was tried",
             maximum=1,
         ),
         Column("rail", "string", "none, or the guard rail that held the weights", required=True, one_of=RAILS),
@@ -228,6 +263,10 @@ FRONT = Table(
     rows=(
         ("weights_sum_to_1", "abs(aggregate(map_values(weights), 0D, (a, w) -> a + w) - 1) < 1e-6"),
         ("chosen_first", "chosen = (point = 0)"),
+        (
+            "reranking_told",  # not required of the table: nights from before these columns are read as neutral
+            "reranker IS NOT NULL AND calibration IS NOT NULL AND category_share IS NOT NULL",
+        ),
     ),
 )
 

@@ -83,9 +83,12 @@ class Terms:
         wanted: the measure that "constraint" makes the most of.
         fairness: least share of places that small suppliers get; 0 asks nothing.
         fixed: the weights of "fixed".
-        step: how far weights may move from one night to the next: half the sum of absolute differences.
+        step: how far weights may move from one night to the next, half the sum of absolute differences, and how far
+            each parameter; the re-ranker changes when all else has arrived.
         prior: user-weeks at everybody's values that an audience is credited with before its own.
         half_life: days after which a trial counts half.
+        reranking: parameters of ``jobs.ranking.rerank`` that the search may move beside the weights: ``dpp``,
+            ``calibration``, ``category_share``; what isn't named is neutral.
     """
 
     search: str = "dual"
@@ -105,6 +108,7 @@ class Terms:
     step: float = 0.1
     prior: float = 300.0
     half_life: float = 14.0
+    reranking: tuple[str, ...] = ()
 
 
 TERMS = Terms()
@@ -119,6 +123,8 @@ class Exploring:
         budget: expected places a list, from 0 to 1; they lie in its lower half.
         pool: candidates that may be tried, those with the highest upper bounds.
         prior: purchases that the model's own word about an item is worth.
+        most: largest share of the lists' NDCG that it may cost, measured on days that are over: where the budget would
+            cost more, it is cut to what doesn't.
         arrivals: share of the explored places that goes to items first seen within ARRIVED_DAYS, where a user has any.
     """
 
@@ -127,6 +133,7 @@ class Exploring:
     pool: int = 16
     prior: float = 20.0
     arrivals: float = 0.5
+    most: float = 0.02
 
 
 ARRIVED_DAYS = 28

@@ -2,16 +2,26 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from moocore import hypervolume
 
 from jobs.lists.genetic import genetic
+from jobs.ranking.rerank import NEUTRAL
 from jobs.ranking.search import Found, Problem, dual, grid
 from jobs.ranking.trial import Trial
 
 EVALUATIONS, MORE = 200, 10  # ours and the grid's, and how many times as many the genetic search has
-SEARCHES = {"dual (ours)": (dual, 1), "grid": (grid, 1), "NSGA-II": (genetic, 1), "NSGA-II, ten times": (genetic, MORE)}
+PARAMETERS = tuple(NEUTRAL)
+SEARCHES = {  # how, with how many times the evaluations, and which parameters of re-ranking it may move
+    "dual (ours)": (dual, 1, ()),
+    "grid": (grid, 1, ()),
+    "NSGA-II": (genetic, 1, ()),
+    "NSGA-II, ten times": (genetic, MORE, ()),
+    "dual, re-ranking too": (dual, 1, PARAMETERS),
+    "NSGA-II, re-ranking too": (genetic, 1, PARAMETERS),
+}
 PEER = "NSGA-II, ten times"
 OURS = "dual (ours)"
 
@@ -35,14 +45,21 @@ class Covered:
 def found(
     week: Trial, after: Trial, names: tuple[str, ...], measures: tuple[str, ...], quick: bool
 ) -> dict[str, Covered]:
-    """By search, on the policies of ``names`` judged by ``measures``."""
+    """By search, on the policies of ``names`` judged by ``measures``.
+
+    Where the trials know no tastes, those that may move re-ranking are left out.
+    """
     evaluations = 20 if quick else EVALUATIONS
     met: dict[str, tuple[Found, float]] = {}
-    for title, (search, times) in SEARCHES.items():
-        began = time.thread_time()
-        made = search(Problem(week, names, lambda weights: values(week, names, measures, weights)), evaluations * times)
+    able = {title: each for title, each in SEARCHES.items() if week.tastes is not None or not each[2]}
+    for title, (search, times, moved) in able.items():
+        began, columns = time.thread_time(), (*names, *moved)
+        problem = Problem(week, names, partial(values, week, columns, measures), moved)
+        made = search(problem, evaluations * times)
         met[title] = made, time.thread_time() - began
-    later = {title: values(after, names, measures, made.weights) for title, (made, _) in met.items()}
+    later = {
+        title: values(after, (*names, *able[title][2]), measures, made.weights) for title, (made, _) in met.items()
+    }
     searched = _covered({title: made.values for title, (made, _) in met.items()})
     unseen = _covered(later)
     return {

@@ -35,7 +35,7 @@ def replayed(weeks: list[Week], quick: bool) -> tuple[dict, list[str]]:
         members |= {name: known.audience == name for name in np.unique(known.audience)}
         points = settled(tried, members, since, terms)
         silent += _silent(week, points, since, tried.names, terms)
-        chosen = {name: each.weights for name, each in points.items()}
+        chosen = {name: each.policy for name, each in points.items()}
         first = first or (chosen, scales)
         everybody = dict.fromkeys(chosen, chosen[EVERYBODY])
         for title, (weights, units) in {
@@ -71,7 +71,7 @@ def _silent(week: Week, points: dict, since: dict, names: tuple[str, ...], terms
     found = []
     for audience, each in points.items():
         last = since.get(audience)
-        far = last and distance(np.array([last[name] for name in names]), each.weights) > terms.step + 1e-9
+        far = last and distance(np.array([last[name] for name in names]), each.policy) > terms.step + 1e-9
         low = each.measures[0] < terms.floor * each.values[:, 0].max() - 1e-9
         if (far and each.rail != "floor") or (low and each.rail not in ("back", "floor")):
             found.append(f"{week.day}, {audience}: rail {each.rail}")

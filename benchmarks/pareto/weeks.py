@@ -12,6 +12,7 @@ from benchmarks.accuracy.protocol import Split
 from jobs.lists.candidates import answers, softmax
 from jobs.lists.held import scales_of
 from jobs.ranking.blend import unit
+from jobs.ranking.rerank import Tastes
 from jobs.ranking.trial import Trial
 from jobs.ranking.values import Scale, novelty, satisfaction, small_suppliers
 from schemas.objectives import SATISFACTION
@@ -40,6 +41,7 @@ class Week:
         price: float64 [n, c], what a unit usually cost before the week; 0 where nobody bought it.
         audience: str [n], by baskets of the last thirteen weeks and by variety.
         length: places of a list.
+        tastes: of the households; None where no policy asks for them.
     """
 
     day: date
@@ -53,13 +55,15 @@ class Week:
     price: np.ndarray
     audience: np.ndarray
     length: int = LENGTH
+    tastes: Tastes | None = None
 
     def trial(self, scales: dict[str, Scale], users: np.ndarray | slice = slice(None)) -> Trial:
         """Of these users, all by default."""
         scaled = {name: scale.scaled(self.values[name][users]) for name, scale in scales.items()}
         told = (self.positions, self.taken, self.paid, self.relevant)
         positions, taken, paid, relevant = (each[users] for each in told)
-        return Trial(scaled, self.units, positions, taken, paid, relevant, LENGTH)
+        tastes = None if self.tastes is None else self.tastes.rows(users)
+        return Trial(scaled, self.units, positions, taken, paid, relevant, LENGTH, tastes)
 
     def scales(self) -> dict[str, Scale]:
         return scales_of(self.values, LENGTH)
@@ -118,7 +122,9 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
     baskets = np.bincount(keys[0], minlength=len(seen.offsets) - 1)[split.users]
     audience = _audiences(baskets, appetite)
     relevant, price = split.relevant.counts, _prices(seen, split.items)[positions]
-    return Week(day, split.users, positions, values, units, taken, paid, relevant, price, audience)
+    tastes = _tastes(data.catalogue.paths, seen, split.users, positions)
+    told = (taken, paid, relevant, price, audience)
+    return Week(day, split.users, positions, values, units, *told, tastes=tastes)
 
 
 def _some(split: Split, kept: slice) -> Split:
@@ -128,11 +134,14 @@ def _some(split: Split, kept: slice) -> Split:
 
 
 def joined(weeks: list[Week]) -> Week:
-    """All user-weeks as one, with the last one's vectors: an item's place in the catalogue is the same in all."""
+    """All user-weeks as one, with the last one's vectors: an item's place in the catalogue is the same in all.
+
+    Without tastes, whose categories are numbered week by week.
+    """
     values = {name: np.ma.concatenate([week.values[name] for week in weeks]) for name in weeks[0].values}
     names = ("users", "positions", "taken", "paid", "relevant", "price", "audience")
     told = {name: np.concatenate([getattr(week, name) for week in weeks]) for name in names}
-    return replace(weeks[-1], values=values, **told)
+    return replace(weeks[-1], values=values, tastes=None, **told)
 
 
 def _audiences(baskets: np.ndarray, appetite: np.ndarray) -> np.ndarray:
@@ -140,6 +149,16 @@ def _audiences(baskets: np.ndarray, appetite: np.ndarray) -> np.ndarray:
     segments = np.array(SEGMENTS)[np.searchsorted([0, NEW, OCCASIONAL], baskets)]
     tastes = np.where(appetite > np.median(appetite), "varied", "steady")
     return np.array([f"{segment}, {taste}" for segment, taste in zip(segments, tastes, strict=True)])
+
+
+def _tastes(paths: list[list[str]], seen: Histories, users: np.ndarray, positions: np.ndarray) -> Tastes:
+    """By ``category`` of catalogue.items: the second of an item's path, or the first."""
+    names = [path[min(1, len(path) - 1)] if path else None for path in paths]
+    numbers = {name: number for number, name in enumerate(sorted({each for each in names if each}))}
+    categories = np.array([numbers.get(name, -1) for name in names])
+    past = [seen.of(user)[0] for user in users]
+    owners = np.repeat(np.arange(len(past)), [len(each) for each in past])
+    return Tastes.of(categories[positions], owners, categories[np.concatenate(past)])
 
 
 def _prices(seen: Histories, items: int) -> np.ndarray:

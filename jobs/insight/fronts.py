@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from jobs.lists.audiences import EVERYBODY
+from jobs.lists.weighed import moved, parameters, words
 
 AUDIENCES = 40  # shown at most
 
@@ -19,7 +20,7 @@ def plotted(rows: pa.Table | None) -> dict | None:
     audiences: dict[str, dict] = {}
     for row in sorted(tried, key=lambda row: (row["audience"] != EVERYBODY, row["audience"], row["point"])):
         point = {name: dict(row[name]) for name in ("weights", "measures")}
-        point |= {name: row[name] for name in ("chosen", "efficient")}
+        point |= {name: row[name] for name in ("chosen", "efficient")} | {"reranked": words(parameters(row))}
         mine = audiences.setdefault(row["audience"], {"points": [], "told": ""})
         mine["points"].append(point)
         if row["chosen"]:
@@ -31,7 +32,11 @@ def plotted(rows: pa.Table | None) -> dict | None:
 def choices(rows: pa.Table | None) -> list[dict]:
     """The chosen point of each audience, everybody's first."""
     chosen = [] if rows is None else [row for row in rows.to_pylist() if row["chosen"]]
-    told = [row | {name: dict(row[name]) for name in ("weights", "measures")} for row in chosen]
+    told = [
+        row | {name: dict(row[name]) for name in ("weights", "measures")} | {"parameters": moved(parameters(row))}
+        for row in chosen
+    ]
+    told = [row | {"reranked": words(row["parameters"])} for row in told]
     return sorted(told, key=lambda row: (row["audience"] != EVERYBODY, row["audience"]))
 
 
@@ -42,6 +47,7 @@ def figures(rows: pa.Table | None) -> dict[str, float]:
         about = f"front.{row['audience'].replace(', ', '_').replace(' ', '_')}"
         found |= {f"{about}.{name}": value for name, value in row["measures"].items()}
         found |= {f"{about}.weight.{name}": value for name, value in row["weights"].items()}
-        for name in ("hypervolume", "spacing", "gain_share", "moved"):
+        found |= {f"{about}.{name}": value for name, value in row["parameters"].items()}
+        for name in ("hypervolume", "spacing", "gain_share", "moved", "explored", "explored_cost"):
             found |= {} if row[name] is None else {f"{about}.{name}": row[name]}
     return found

@@ -9,6 +9,7 @@ from jobs.lists.audiences import EVERYBODY
 from jobs.ranking.bargain import Bargain, Chosen, choose
 from jobs.ranking.lagrange import constrained
 from jobs.ranking.pareto import nondominated, normalised, spacing
+from jobs.ranking.rerank import NEUTRAL, neutral
 from jobs.ranking.search import SHOPPER
 from jobs.ranking.tried import Tried, distance, railed, stepped
 from schemas.objectives import Terms
@@ -28,7 +29,7 @@ class Points:
     Args:
         values: float64 [p, m] of all policies that the search tried.
         efficient: bool [p], which of them no other beats.
-        weights: float64 [o], what was settled on.
+        policy: float64 [o + s], what was settled on: weights, then parameters.
         measures: float64 [m], what its lists had.
         efficient_choice: whether no policy that was tried beats it.
         hypervolume: of the front, from the worst of each measure to the best of each, as a share.
@@ -40,7 +41,7 @@ class Points:
 
     values: np.ndarray
     efficient: np.ndarray
-    weights: np.ndarray
+    policy: np.ndarray
     measures: np.ndarray
     efficient_choice: bool
     hypervolume: float
@@ -59,7 +60,7 @@ def settled(
     Args:
         tried: by the search; what the guard rails ask for is tried beside it.
         members: by audience, bool [n]; the first is everybody.
-        since: last night's weights by audience.
+        since: last night's weights and parameters by audience.
         terms: of the bargain.
     """
     policies, bargain = tried.tried, bargained(terms, tried.measures)
@@ -67,9 +68,11 @@ def settled(
     usual = _usual(policies, values[next(iter(members))], tried)
     chosen = {name: choose(each, tried.measures, bargain, usual) for name, each in values.items()}
     targets = {name: _fixed(tried, terms) if terms.way == "fixed" else policies[chosen[name].point] for name in members}
-    last = {name: policy(since[name], tried.names) if name in since else None for name in members}
+    last = {name: _known(since[name], tried) if name in since else None for name in members}
     moves = {
-        name: (target, target) if last[name] is None else (stepped(last[name], target, terms.step), last[name])
+        name: (target, target)
+        if last[name] is None
+        else (stepped(last[name], target, terms.step, tried.parameters), last[name])
         for name, target in targets.items()
     }
     told = tried.trials_of(np.concatenate([np.stack([*moves[name], targets[name]]) for name in members]))
@@ -107,37 +110,45 @@ def _points(
     """
     shopper = tried.measures.index(SHOPPERS)
     best = values[:, shopper].max()
-    far = last is not None and distance(last, moves[2]) > terms.step
+    far = last is not None and distance(last, moves[2], tried.parameters) > terms.step
     rail = "none" if last is None or terms.way == "fixed" else railed(found[:2, shopper], terms.floor * best, far)
     place = {"none": 2, "step": 0, "back": 1, "floor": 2}[rail]
-    weights, measures = moves[place], found[place]
+    taken, measures = moves[place], found[place]
     efficient = nondominated(values)
     front = normalised(values, values.min(axis=0), values.max(axis=0))
-    moved = None if last is None else distance(last, weights)
+    moved = None if last is None else distance(last, taken, tried.parameters)
     return Points(
         values,
         efficient,
-        weights,
+        taken,
         measures,
         bool(nondominated(np.concatenate([measures[None], values]))[0]),
         float(hypervolume(-front[efficient], ref=[0.0] * front.shape[1])),
         spacing(front[efficient]),
-        _gain_share(tried, weights) if audience == EVERYBODY else None,
+        _gain_share(tried, taken) if audience == EVERYBODY else None,
         moved,
         rail,
-        _told(tried, values, chosen, usual, weights, measures, last, rail, terms),
+        _told(tried, values, chosen, usual, taken, measures, last, rail, terms),
     )
 
 
 def _usual(policies: np.ndarray, values: np.ndarray, tried: Tried) -> int | None:
     """The policy, of those that look at nothing but what the shopper wants, with the best lists for everybody."""
+    weights, parameters = np.split(policies, [len(tried.names)], axis=1)
     own = np.array([name in SHOPPER for name in tried.names])
-    plain = np.flatnonzero((policies[:, ~own] == 0).all(axis=1))
+    plain = (weights[:, ~own] == 0).all(axis=1) & (parameters == neutral(tried.parameters)).all(axis=1)
+    plain = np.flatnonzero(plain)
     return int(plain[values[plain, tried.measures.index(SHOPPERS)].argmax()]) if len(plain) else None
 
 
 def _fixed(tried: Tried, terms: Terms) -> np.ndarray:
-    return policy(dict(terms.fixed), tried.names)
+    return _known(dict(terms.fixed), tried)
+
+
+def _known(given: dict[str, float], tried: Tried) -> np.ndarray:
+    """float64 [o + s]: a policy by name; a parameter that it doesn't tell is neutral."""
+    parameters = [given.get(name, NEUTRAL[name]) for name in tried.parameters]
+    return np.concatenate([policy(given, tried.names), parameters])
 
 
 def policy(weights: dict[str, float], names: tuple[str, ...]) -> np.ndarray:
@@ -146,18 +157,20 @@ def policy(weights: dict[str, float], names: tuple[str, ...]) -> np.ndarray:
     return kept / kept.sum() if kept.sum() > 0 else np.full(len(names), 1 / len(names))
 
 
-def _gain_share(tried: Tried, weights: np.ndarray) -> float | None:
+def _gain_share(tried: Tried, taken: np.ndarray) -> float | None:
     """How much of the expected revenue that any lists could add, for what these keep of relevance, they do add.
 
     From the lists that are best for the shopper by the same weights; None where revenue is unknown or has no weight.
     """
     trial, names = tried.trial, list(tried.names)
+    weights = taken[: len(names)]
     wanted = sum(weights[names.index(name)] * trial.values[name] for name in SHOPPER if name in names)
     if "expected_revenue" not in names or not np.any(wanted) or not weights[names.index("expected_revenue")]:
         return None
+    shoppers = np.concatenate([np.where([name in SHOPPER for name in names], weights, 0.0), neutral(tried.parameters)])
     ours, best = (
-        trial.picked({name: np.array([w]) for name, w in zip(names, each, strict=True)})
-        for each in (weights, np.where([name in SHOPPER for name in names], weights, 0.0))
+        trial.picked({name: np.array([w]) for name, w in zip(tried.columns, each, strict=True)})
+        for each in (taken, shoppers)
     )
     off = trial.positions < 0
     gain, value = np.where(off, -np.inf, trial.values["expected_revenue"]), np.where(off, 0.0, wanted)
@@ -172,7 +185,7 @@ def _told(
     values: np.ndarray,
     chosen: Chosen,
     usual: int | None,
-    weights: np.ndarray,
+    taken: np.ndarray,
     measures: np.ndarray,
     last: np.ndarray | None,
     rail: str,
@@ -195,7 +208,7 @@ def _told(
     if last is not None:
         moved = [
             f"{name} {before:.3f} to {after:.3f}"
-            for name, before, after in zip(tried.names, last, weights, strict=True)
+            for name, before, after in zip(tried.columns, last, taken, strict=True)
             if abs(after - before) >= 0.0005
         ]
         words.append(f"Since last night: {', '.join(moved)}." if moved else "The weights stay as they were last night.")

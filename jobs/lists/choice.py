@@ -1,7 +1,7 @@
 """From a user's candidates to the list: objectives, rules, blend and personal reasons, one Arrow batch at a time."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -12,12 +12,13 @@ from jobs.lists.asking import REFUSING
 from jobs.lists.blocks import parts
 from jobs.lists.curious import LEARNING, curious, draws
 from jobs.lists.house import CHEAPEST_FIRST, House, moved_by, weights
-from jobs.lists.offered import Shelf, objectives
+from jobs.lists.offered import Shelf, liking, objectives, tastes
 from jobs.lists.reasons import from_others, personal
 from jobs.lists.weighed import Weighed
 from jobs.ranking.blend import Blend, blend
 from jobs.ranking.explore import Explored
 from jobs.ranking.reorder import by_price
+from jobs.ranking.rerank import Reranking, Tastes, capped
 from jobs.ranking.rules import Ruled, bumps, ruled
 from jobs.ranking.values import Scale
 from schemas.lists import Surface
@@ -43,6 +44,7 @@ class Asked:
         weights: float64 [n] by objective.
         scales: by objective.
         held: the candidates as the rules see them.
+        how, tastes: how lists are re-ranked, and by what; None where all is neutral.
     """
 
     positions: np.ndarray
@@ -50,11 +52,14 @@ class Asked:
     weights: dict[str, np.ndarray]
     scales: dict[str, Scale]
     held: Ruled
+    how: Reranking | None = None
+    tastes: Tastes | None = None
 
     def rows(self, rows: np.ndarray, bump: np.ndarray) -> "Asked":
         """Some of the users, with another bump."""
         values, mixed = ({name: each[rows] for name, each in some.items()} for some in (self.values, self.weights))
-        return Asked(self.positions[rows], values, mixed, self.scales, self.held.rows(rows, bump))
+        reranking = (None if each is None else each.rows(rows) for each in (self.how, self.tastes))
+        return Asked(self.positions[rows], values, mixed, self.scales, self.held.rows(rows, bump), *reranking)
 
     def lists(self, shelf: Shelf, length: int) -> Blend:
         held = self.held
@@ -68,6 +73,8 @@ class Asked:
             bump=held.bump,
             limits=held.limits,
             pinned=held.pinned,
+            how=self.how,
+            tastes=self.tastes,
         )
 
 
@@ -88,12 +95,15 @@ def chooser(shelf: Shelf, house: House, weighed: Weighed, surface: Surface, day:
             users = shelf.named.users(batch)
             held = ruled(house.rules, shelf.named.goods, positions, users, length)
             variety = batch["variety"].to_numpy(zero_copy_only=False)
-            mixed = weights(weighed.of_users(batch["audience"].to_pylist(), variety), wishes)
-            asked = Asked(positions, values, mixed, weighed.scales, held)
+            audiences = batch["audience"].to_pylist()
+            mixed = weights(weighed.of_users(audiences, variety), wishes)
+            how = weighed.rerankings(audiences, _wishing(wishes, *REFUSING))
+            mine = None if how is None else tastes(positions, batch["item_ids"], shelf)
+            asked = Asked(positions, values, mixed, weighed.scales, held, how, mine)
             plain, _ = bumps(house.without_campaigns, shelf.named.goods.at(positions), users)
             best = asked.lists(shelf, length)
             brought = _brought(asked, best, house, plain, shelf, length)
-            lists, found = _explored(asked, best, shelf, batch, wishes, surface, day)
+            lists, found = _explored(asked, best, shelf, batch, wishes, surface, day, weighed.explored)
             prices = np.where(positions >= 0, shelf.named.goods.prices[positions], np.nan)
             final = by_price(lists, _wishing(wishes, CHEAPEST_FIRST), prices, shelf.units[positions])
             told = _told(house, asked, wishes, lists, final, brought)
@@ -110,15 +120,17 @@ def _explored(
     wishes: list[list[dict]],
     surface: Surface,
     day: date,
+    budget: float,
 ) -> tuple[Blend, Explored]:
     """Lists that are sorted by price, and those of people who want no personalisation, are as they are."""
-    known = asked.values["satisfaction"]
-    means = np.where(np.ma.getmaskarray(known), asked.values["relevance"].filled(0.0), known.filled(0.0))
     willing = ~_wishing(wishes, CHEAPEST_FIRST, *REFUSING)
     mine = draws(batch["user_id"].to_pylist(), surface, day)
     at = asked.positions
     about = (shelf.seen[at], shelf.arrived[at], shelf.units[at])
-    return curious(lists, asked.held, means, *about, willing, mine, surface)
+    held = asked.held
+    if asked.how is not None:  # what is tried keeps to the cap as well
+        held = replace(held, limits=(*held.limits, capped(asked.how, asked.tastes, surface.length)))
+    return curious(lists, held, liking(asked.values), *about, willing, mine, surface, budget)
 
 
 def _wishing(wishes: list[list[dict]], *names: str) -> np.ndarray:

@@ -27,8 +27,11 @@ def curious(
     willing: np.ndarray,
     draws: np.ndarray,
     surface: Surface,
+    budget: float = EXPLORING.budget,
 ) -> tuple[Blend, Explored]:
     """The lists with some places of their lower half explored, by the terms of ``schemas.objectives.EXPLORING``.
+
+    An explored item's score is its blended value with its diversity as MMR counts it, whatever ordered the list.
 
     Args:
         lists: of n users.
@@ -40,13 +43,10 @@ def curious(
         willing: bool [n].
         draws: float64 [n, 3], uniform, the user's own of the night.
         surface: whose lists.
+        budget: expected places a list.
     """
-    free = np.zeros(lists.picks.shape, bool)
-    free[:, surface.length // 2 :] = True
-    free &= willing[:, None] & (lists.picks >= 0) & ~_among(lists.picks, held.pinned)
-    parts = [_waiting(lists, held, means, seen, mine) for mine in (~arrived, arrived)]
-    pool = np.concatenate([pool for pool, _ in parts], axis=1)
-    found = explored(lists.picks, pool, _shared(*(shares for _, shares in parts)), free, EXPLORING.budget, draws)
+    free = willing[:, None] & lower(lists.picks, held, surface.length)
+    found = explored(lists.picks, *waiting(lists.picks, held, means, seen, arrived), free, budget, draws)
     rows = np.flatnonzero(found.tried.any(axis=1))
     diversity, scores = lists.diversity.copy(), lists.scores.copy()
     diversity[rows] = diversity_of(found.picks[rows], vectors[rows])
@@ -63,17 +63,34 @@ def draws(users: Sequence[str], surface: Surface, day: date) -> np.ndarray:
     return (np.frombuffer(told, "<u8").reshape(-1, 3) >> np.uint64(11)) * 2.0**-53
 
 
+def lower(picks: np.ndarray, held: Ruled, length: int) -> np.ndarray:
+    """bool [n, k]: places of the lower half of lists int64 [n, k] that hold an item which nobody pinned there."""
+    free = np.zeros(picks.shape, bool)
+    free[:, length // 2 :] = True
+    return free & (picks >= 0) & ~_among(picks, held.pinned)
+
+
+def waiting(
+    picks: np.ndarray, held: Ruled, means: np.ndarray, seen: np.ndarray, arrived: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Beside lists int64 [n, k]: int64 [n, p], what may be tried, -1 for padding, and float64 [n, p], the probability
+    that each is what an explored place goes to. The other arguments are those of :func:`curious`.
+    """
+    parts = [_waiting(picks, held, means, seen, mine) for mine in (~arrived, arrived)]
+    return np.concatenate([pool for pool, _ in parts], axis=1), _shared(*(shares for _, shares in parts))
+
+
 def _waiting(
-    lists: Blend, held: Ruled, means: np.ndarray, seen: np.ndarray, mine: np.ndarray
+    picks: np.ndarray, held: Ruled, means: np.ndarray, seen: np.ndarray, mine: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """int64 [n, p], those of ``mine`` with the highest upper bounds that may be listed and are not, -1 for padding; and
     float64 [n, p], the probability that each is the one to try.
     """
     open_ = held.allowed & mine
-    rows, places = np.nonzero(lists.picks >= 0)
-    open_[rows, lists.picks[rows, places]] = False
+    rows, places = np.nonzero(picks >= 0)
+    open_[rows, picks[rows, places]] = False
     for limit in held.limits:
-        listed = np.where(lists.picks >= 0, np.take_along_axis(limit.groups, lists.picks.clip(0), axis=1), -2)
+        listed = np.where(picks >= 0, np.take_along_axis(limit.groups, picks.clip(0), axis=1), -2)
         counts = (limit.groups[:, :, None] == listed[:, None, :]).sum(axis=2)
         most = np.broadcast_to(limit.most, len(counts))[:, None]
         open_ &= (limit.groups < 0) | (counts < most)

@@ -14,16 +14,19 @@ from threadpoolctl import threadpool_limits
 import schemas
 from jobs.lists.asking import agreed, asking
 from jobs.lists.audiences import EVERYBODY, audiences
-from jobs.lists.bargains import Points, policy, settled
+from jobs.lists.bargains import SHOPPERS, Points, policy, settled
 from jobs.lists.genetic import genetic
 from jobs.lists.held import Held, lines, scales_of
+from jobs.lists.learning import afforded, cost
 from jobs.lists.offered import TOLD, Shelf, objectives
+from jobs.lists.weighed import parameters
+from jobs.ranking.rerank import NEUTRAL, RERANKERS
 from jobs.ranking.search import Problem, dual, grid
 from jobs.ranking.tried import Tried
 from jobs.ranking.values import Scale
 from jobs.reads import before, last, on
 from schemas.lists import SURFACES, Surface
-from schemas.objectives import TERMS, WEIGHTS
+from schemas.objectives import EXPLORING, TERMS, WEIGHTS
 
 SEARCHES = {"dual": dual, "grid": grid, "genetic": genetic}  # by the name in Terms.search
 USERS = 2000  # whose candidates tell the scales where there is no trial
@@ -63,16 +66,22 @@ def front(
         last_front: of the last seven nights before; the latest is what weights move from.
     """
     who = asking(users, preferences)
-    shelf = Shelf.pull(vectors, items, agreed(histories, who), who, day)
+    histories = agreed(histories, who)
+    shelf = Shelf.pull(vectors, items, histories, who, day)
     weeks = trials.where(F.datediff(F.lit(day), "day") % 7 == 0)
-    rows = lines(weeks, vectors, audiences(users)).toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
+    pasts = histories if TERMS.reranking else None
+    rows = (
+        lines(weeks, vectors, audiences(users), pasts)
+        .toArrow()
+        .sort_by([("day", "ascending"), ("user_id", "ascending")])
+    )
     since = _last(last_front)
     made = []
     for surface in SURFACES:
         mine = rows.filter(pc.equal(rows["surface"], surface.name))
         if mine.num_rows:
             held = Held.of(mine, shelf, surface, day, TERMS.half_life)
-            told = _searched(held, since.get(surface.name, {}))
+            told = _searched(held, since.get(surface.name, {}), shelf)
         else:
             told = [_untried(candidates.where(F.col("surface") == surface.name), shelf, surface)]
         made += [{"day": day, "surface": surface.name, **each} for each in told]
@@ -80,21 +89,33 @@ def front(
     return trials.sparkSession.createDataFrame([tuple(map(each.get, table.column_names)) for each in made], table.ddl)
 
 
-def _searched(held: Held, since: dict[str, dict[str, float]]) -> list[dict]:
+def _searched(held: Held, since: dict[str, dict[str, float]], shelf: Shelf) -> list[dict]:
     """The points of each audience, as rows."""
-    tried = Tried(held.trial, held.names, held.measures, held.counts, TERMS.prior)
+    tried = Tried(held.trial, held.names, held.measures, held.counts, TERMS.prior, TERMS.reranking)
+    problem = Problem(held.trial, held.names, tried.evaluate, TERMS.reranking)
     with threadpool_limits(1):  # many small products, which threads would only wait for
-        SEARCHES[TERMS.search](Problem(held.trial, held.names, tried.evaluate), TERMS.evaluations)
+        SEARCHES[TERMS.search](problem, TERMS.evaluations)
         members = {EVERYBODY: np.ones(len(held.trial), bool)}
         members |= {name: held.audience == name for name in sorted(set(held.audience) - {EVERYBODY})}
         points = settled(tried, members, since, TERMS)
+        loss = cost(held, dict(zip(tried.columns, points[EVERYBODY].policy.tolist(), strict=True)), shelf)
     about = {"search": TERMS.search, **_scales(held.scales)}
-    return [about | row for name, each in points.items() for row in _rows(name, each, tried, members[name])]
+    made = [about | row for name, each in points.items() for row in _rows(name, each, tried, members[name])]
+    made[0] |= _explored(loss, made[0]["told"])
+    return made
+
+
+def _explored(each: float, told: str) -> dict:
+    """The columns of exploration, where a place costs ``each``."""
+    places = afforded(each)
+    cut = f", cut from {EXPLORING.budget:.2f} to keep to {EXPLORING.most:.1%}" if places < EXPLORING.budget else ""
+    words = f"{told} Exploration of {places:.2f} places a list{cut} costs {each * places:.2%} of {SHOPPERS}."
+    return {"explored": places, "explored_cost": each * places, "told": words}
 
 
 def _rows(audience: str, points: Points, tried: Tried, members: np.ndarray) -> list[dict]:
     """Of everybody all points, of other audiences the chosen one and the front."""
-    names, measures = tried.names, tried.measures
+    measures, policies = tried.measures, tried.tried
     about = {
         "audience": audience,
         "users": float(tried.counts[members].sum()),
@@ -105,7 +126,7 @@ def _rows(audience: str, points: Points, tried: Tried, members: np.ndarray) -> l
         "point": 0,
         "chosen": True,
         "efficient": points.efficient_choice,
-        "weights": dict(zip(names, points.weights.tolist(), strict=True)),
+        **_policy(points.policy, tried),
         "measures": dict(zip(measures, points.measures.tolist(), strict=True)),
         "gain_share": points.gain_share,
         "moved": points.moved,
@@ -118,7 +139,7 @@ def _rows(audience: str, points: Points, tried: Tried, members: np.ndarray) -> l
             "point": number,
             "chosen": False,
             "efficient": bool(points.efficient[place]),
-            "weights": dict(zip(names, tried.tried[place].tolist(), strict=True)),
+            **_policy(policies[place], tried),
             "measures": dict(zip(measures, points.values[place].tolist(), strict=True)),
             "rail": "none",
             "told": "",
@@ -126,6 +147,22 @@ def _rows(audience: str, points: Points, tried: Tried, members: np.ndarray) -> l
         for number, place in enumerate(kept, start=1)
     ]
     return [about | each for each in (first, *others)]
+
+
+def _policy(row: np.ndarray, tried: Tried) -> dict:
+    """The columns of a policy, float64 [o + s]."""
+    told = dict(zip(tried.columns, row.tolist(), strict=True))
+    return {"weights": {name: told[name] for name in tried.names}, **_parameters(told)}
+
+
+def _parameters(told: dict[str, float]) -> dict:
+    """The columns of parameters by name; neutral where one is missing."""
+    told = NEUTRAL | told
+    return {
+        "reranker": RERANKERS[int(told["dpp"])],
+        "calibration": told["calibration"],
+        "category_share": told["category_share"],
+    }
 
 
 def _untried(candidates: DataFrame, shelf: Shelf, surface: Surface) -> dict:
@@ -141,6 +178,8 @@ def _untried(candidates: DataFrame, shelf: Shelf, surface: Surface) -> dict:
         "chosen": True,
         "efficient": True,
         "weights": dict(zip(names, policy(WEIGHTS, names).tolist(), strict=True)),
+        **_parameters({}),
+        "explored": EXPLORING.budget,
         "measures": {},
         "users": 0.0,
         "search": "none",
@@ -158,11 +197,11 @@ def _scales(scales: dict[str, Scale]) -> dict[str, dict[str, float]]:
 
 
 def _last(last_front: DataFrame | None) -> dict[str, dict[str, dict[str, float]]]:
-    """Weights of the latest night, by surface and audience."""
+    """Weights and parameters of the latest night, by surface and audience."""
     if last_front is None:
         return {}
-    chosen = last_front.where("chosen AND size(measures) > 0").select("day", "surface", "audience", "weights").toArrow()
     told: dict[str, dict[str, dict[str, float]]] = {}
-    for row in chosen.sort_by("day").to_pylist():  # a later night's take the place of an earlier one's
-        told.setdefault(row["surface"], {})[row["audience"]] = dict(row["weights"])
+    rows = last_front.where("chosen AND size(measures) > 0").orderBy("day").collect()
+    for row in rows:  # a later night's take the place of an earlier one's
+        told.setdefault(row["surface"], {})[row["audience"]] = dict(row["weights"]) | parameters(row)
     return told

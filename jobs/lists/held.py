@@ -8,7 +8,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.lists.offered import TOLD, Shelf, matrix_of, objectives, places
+from jobs.lists.offered import TOLD, Shelf, liking, matrix_of, objectives, places, tastes
+from jobs.lists.trials import DAYS
 from jobs.ranking.trial import Trial
 from jobs.ranking.values import Scale
 from schemas.lists import Surface
@@ -27,6 +28,7 @@ class Held:
         counts: float64 [n], how much a line counts.
         audience: str [n].
         measures: that the data supports, the shopper's first.
+        means: float64 [n, c], how likely the user was to take each candidate, see :func:`jobs.lists.offered.liking`.
     """
 
     trial: Trial
@@ -34,6 +36,7 @@ class Held:
     counts: np.ndarray
     audience: np.ndarray
     measures: tuple[str, ...]
+    means: np.ndarray
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,31 +61,42 @@ class Held:
             paid,
             rows["relevant"].to_numpy().astype(np.int64),
             surface.length,
+            tastes(positions, rows["past"].combine_chunks(), shelf),
         )
         ages = (np.datetime64(day) - rows["day"].to_numpy().astype("datetime64[D]")).astype(np.int64)
         supported = {BY_NAME[name].measure for name in (*scales, "diversity")}
         if not paid.any():
             supported -= {"revenue"}
         measures = tuple(name for name in MEASURES if name in supported)
-        return cls(trial, scales, 0.5 ** (ages / half_life), np.array(rows["audience"].to_pylist()), measures)
+        audience = np.array(rows["audience"].to_pylist())
+        return cls(trial, scales, 0.5 ** (ages / half_life), audience, measures, liking(values))
 
 
-def lines(trials: DataFrame, vectors: DataFrame, audience: DataFrame) -> DataFrame:
-    """One row a surface, night and user: relevant, audience, and offers as an array in the order of their ranks.
+def lines(trials: DataFrame, vectors: DataFrame, audience: DataFrame, histories: DataFrame | None) -> DataFrame:
+    """One row a surface, night and user: relevant, audience, offers as an array in the order of their ranks, and past.
 
     Args:
         trials: lists.trials.
         vectors: lists.vectors of tonight: what has none any more is left out of the offers.
         audience: user_id and audience; whoever is not in it is left out.
+        histories: behaviour.histories, for ``past``, the items that the user had taken before the trial's week; None
+            where nothing asks for them, and ``past`` is null.
     """
     still = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"))
     offer = F.struct("rank", "item_id", *TOLD, "taken", "paid")
-    return (
+    offers = (
         trials.join(still, "item_id", how="left_semi")
         .groupBy("surface", "day", "user_id", "relevant")
         .agg(F.sort_array(F.collect_list(offer)).alias("offers"))
         .join(audience, "user_id", how="inner")
     )
+    if histories is None:
+        return offers.withColumn("past", F.lit(None).cast("array<string>"))
+    cut = F.date_sub("day", DAYS - 1).cast("timestamp")
+    before = F.size(F.filter("times", lambda time: time < cut))
+    past = F.slice("item_ids", F.lit(1), before).alias("past")
+    known = offers.join(histories.select("user_id", "item_ids", "times"), "user_id", how="left")
+    return known.select(*offers.columns, past)
 
 
 def scales_of(values: dict[str, np.ma.MaskedArray], length: int) -> dict[str, Scale]:

@@ -12,6 +12,7 @@ from jobs.lists.blocks import Block
 from jobs.lists.named import ASKED, Named
 from jobs.lists.popularity import Popularity
 from jobs.ranking.blend import unit
+from jobs.ranking.rerank import Tastes
 from jobs.ranking.values import novelty, satisfaction, small_suppliers
 from schemas.catalogue import TREND_HALF_LIVES, TREND_PRIOR
 from schemas.objectives import ARRIVED_DAYS, SATISFACTION
@@ -124,6 +125,25 @@ def objectives(offers: pa.ListArray, shelf: Shelf, least: int = 0) -> tuple[np.n
         "novelty": new,
         "fairness": small,
     }
+
+
+def liking(values: dict[str, np.ma.MaskedArray]) -> np.ndarray:
+    """float64 [n, c]: how likely a user is to take a candidate: satisfaction, or relevance where that is unknown."""
+    known = values["satisfaction"]
+    return np.where(np.ma.getmaskarray(known), values["relevance"].filled(0.0), known.filled(0.0))
+
+
+def tastes(positions: np.ndarray, pasts: pa.ListArray, shelf: Shelf) -> Tastes:
+    """The categories of n users' candidates and pasts.
+
+    Args:
+        positions: int64 [n, c] of the candidates in the block; -1 for padding.
+        pasts: n lists of item ids, null for a user without a past; what isn't in the block has no category.
+    """
+    categories = np.append(shelf.named.goods.categories, -1)  # of padding, too
+    lengths = pasts.value_lengths().fill_null(0).to_numpy()
+    past = categories[shelf.block.positions(pasts.flatten())]
+    return Tastes.of(categories[positions], np.repeat(np.arange(len(positions)), lengths), past)
 
 
 def places(offers: pa.ListArray, least: int = 0) -> np.ndarray:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.ranking.calibration import Calibration
-from jobs.ranking.diversify import mmr
 from jobs.ranking.places import Limits
+from jobs.ranking.rerank import Reranking, Tastes, reranked
 from jobs.ranking.topk import require_finite
 from jobs.ranking.values import Scale
 
@@ -42,12 +41,13 @@ def blend(
     bump: np.ndarray | None = None,
     limits: Sequence[Limits] = (),
     pinned: np.ndarray | None = None,
-    calibration: Calibration | None = None,
+    how: Reranking | None = None,
+    tastes: Tastes | None = None,
 ) -> Blend:
     """Greedy choice of ``length`` items a user by ``sum of weight x scaled value + weight x diversity / 2``.
 
-    The choice is :func:`jobs.ranking.diversify.mmr`'s, with the diversity moved from [0, 2] to [0, 1] as the other
-    objectives are. Equal scores go to the candidate that stands first.
+    The choice is :func:`jobs.ranking.rerank.reranked`'s; without ``how`` the diversity is moved from [0, 2] to [0, 1]
+    as the other objectives are. Equal scores go to the candidate that stands first.
 
     Args:
         objectives: by name, float64 [n, c], not negative, higher is better; masked where the value is not known. An
@@ -60,7 +60,7 @@ def blend(
         length: items of a full list.
         scales: by objective, the same for all users: so one user's list gives up for another's gain what it can best.
         bump: float64 [n, c], added to the blended value, before diversity.
-        limits, pinned, calibration: as of mmr.
+        limits, pinned, how, tastes: as of reranked.
 
     Raises:
         ValueError: if a known value or a vector is not finite, or the weights, the limits or the pins don't fit.
@@ -74,7 +74,7 @@ def blend(
         base += used[name][:, None] * scales[name].scaled(np.ma.array(np.ma.getdata(values), mask=~known[name]))
     if bump is not None:
         base += np.where(candidates, bump, 0.0)
-    lists = mmr(base, vectors, used["diversity"], length, limits=limits, pinned=pinned, calibration=calibration)
+    lists = reranked(base, vectors, used["diversity"], length, how, tastes, limits=limits, pinned=pinned)
     return Blend(lists.picks, lists.scores, lists.diversity, used, base)
 
 

@@ -113,3 +113,22 @@ def explored(
     propensity[goes, rank] = odds[goes] * shares[goes, item]
     tried[goes, rank] = True
     return Explored(changed, propensity, tried)
+
+
+def changed(picks: np.ndarray, pool: np.ndarray, shares: np.ndarray, free: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """float64 [n]: what a place that is explored changes of a list's discounted gain, expected over all draws.
+
+    At a free place r of f stands what :func:`explored` draws in place of the listed item: the mean over these places of
+    (sum of share x gain - the listed item's gain) / log2(r + 1). No draw is made, so it has no noise of its own; a
+    budget of b places costs b times as much. 0 where nothing can be explored.
+
+    Args:
+        picks, pool, shares, free: as of explored.
+        gains: float64 [n, c], of the candidates.
+    """
+    free = free & (picks >= 0) & (shares.sum(axis=1) > 0)[:, None]
+    users = np.arange(len(picks))[:, None]
+    tried = (shares * np.where(pool >= 0, gains[users, pool], 0.0)).sum(axis=1, keepdims=True)
+    less = np.where(free, (tried - gains[users, picks]) / np.log2(np.arange(2, picks.shape[1] + 2)), 0.0)
+    places = free.sum(axis=1)
+    return np.divide(less.sum(axis=1), places, out=np.zeros(len(picks)), where=places > 0)

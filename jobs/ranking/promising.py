@@ -4,31 +4,38 @@ What the lists of a policy have changes little with its weights, so radial basis
 were tried foresee others (as the response surface of a search: Müller, SOCEMO, INFORMS Journal on Computing 2017).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
 from jobs.ranking.pareto import nondominated, normalised
+from jobs.ranking.rerank import of_genes
 
 POOL = 400  # policies that are foreseen each time
 POINTS = 2000  # of the space of measures, by which it is estimated how much of it is covered
 NEIGHBOURS = 8  # on the front, among which a policy is mixed with two others
 JITTER = 0.3  # standard deviation of the logarithm of what half of the weights are then multiplied by
 SMOOTHED = 1e-6
+ANEW = 0.2  # share of parameters that are drawn anew
 APART = 1e-6  # sum of absolute differences below which two policies are the same
 
 
-def promising(weights: np.ndarray, values: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """float64 [p, o] with p <= count: new policies, each the one that would add most to the ones before it.
+def promising(
+    weights: np.ndarray, values: np.ndarray, count: int, random: np.random.Generator, parameters: Sequence[str] = ()
+) -> np.ndarray:
+    """float64 [p, o + s] with p <= count: new policies, each the one that would add most to the ones before it.
 
     Args:
-        weights: float64 [t, o], policies that were tried.
+        weights: float64 [t, o + s], policies that were tried, the parameters behind the weights.
         values: float64 [t, m], what they had; higher is better.
         count: how many are wanted.
         random: draws the policies to foresee, and the points.
+        parameters: names of the last s columns.
     """
     scaled = normalised(values, values.min(axis=0), values.max(axis=0))
     front = np.flatnonzero(nondominated(scaled))
-    pool = _mixed(weights[front], scaled[front], random)
+    pool = _mixed(weights[front], scaled[front], random, parameters)
     new = np.abs(pool[:, None, :] - weights).sum(axis=2).min(axis=1) > APART
     pool = pool[new]
     if not len(pool):
@@ -46,17 +53,26 @@ def _foreseen(weights: np.ndarray, values: np.ndarray, pool: np.ndarray) -> np.n
     return RBFInterpolator(at, values, smoothing=SMOOTHED, **shape)(np.sqrt(pool))
 
 
-def _mixed(front: np.ndarray, values: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """float64 [POOL, o]: mixtures of three neighbours on the front, with some weights moved."""
+def _mixed(front: np.ndarray, values: np.ndarray, random: np.random.Generator, parameters: Sequence[str]) -> np.ndarray:
+    """float64 [POOL, o + s]: mixtures of three neighbours on the front, with some weights moved.
+
+    Parameters are those of the first of the three, some of them drawn anew.
+    """
+    count = front.shape[1] - len(parameters)
     apart = np.abs(values[:, None, :] - values).sum(axis=2)
     near = np.argsort(apart, axis=1, kind="stable")[:, :NEIGHBOURS]
     first = random.integers(0, len(front), POOL)
     others = (near[first, random.integers(0, near.shape[1], POOL)] for _ in range(2))
     shares = random.dirichlet(np.ones(3), POOL)
-    mixed = sum(share[:, None] * front[each] for share, each in zip(shares.T, (first, *others), strict=True))
+    mixed = sum(share[:, None] * front[each, :count] for share, each in zip(shares.T, (first, *others), strict=True))
     moved = np.where(random.random(mixed.shape) < 0.5, random.normal(0, JITTER, mixed.shape), 0)
     mixed *= np.exp(moved)
-    return mixed / mixed.sum(axis=1, keepdims=True)
+    mixed /= mixed.sum(axis=1, keepdims=True)
+    if not parameters:
+        return mixed
+    drawn = of_genes(random.random((POOL, len(parameters))), parameters)
+    anew = random.random(drawn.shape) < ANEW
+    return np.concatenate([mixed, np.where(anew, drawn, front[first, count:])], axis=1)
 
 
 def _covers(values: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Three ways to find the policies of a front, behind one interface; the genetic one is in :mod:`jobs.lists.genetic`.
 
-A policy is a row of weights, one an objective and one for diversity, which sum to 1.
+A policy is a row of weights, one an objective and one for diversity, which sum to 1, and behind them the parameters of
+:mod:`jobs.ranking.rerank` that the search may move; all others are neutral.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jobs.ranking.lagrange import constrained
+from jobs.ranking.pareto import nondominated
 from jobs.ranking.promising import promising
+from jobs.ranking.rerank import few, neutral
 from jobs.ranking.trial import Trial
 
 DIVERSITY = "diversity"
@@ -19,6 +22,7 @@ MIXES = np.linspace(0, 1, 5)  # of these two
 LOSSES = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of what the shopper wants, given up for the others
 STRENGTHS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0)  # of diversity, beside all other weights as 1
 LADDER = 0.3  # of all evaluations: so many go to multipliers, the others to what then looks promising
+PROBES = 0.2  # of all evaluations: so many show what each parameter does, where any may move
 TOGETHER = 32  # policies tried at once
 DUAL_USERS = 200  # whose lists decide the multipliers
 SEED = 17
@@ -30,28 +34,35 @@ class Problem(NamedTuple):
     Args:
         trial: the users and candidates.
         names: of the weights: the trial's objectives, then diversity.
-        evaluate: weights float64 [p, o] to values float64 [p, m], higher is better; the first measure is the shopper's.
+        evaluate: policies float64 [p, o + s] to values float64 [p, m], higher is better; the first measure is the
+            shopper's.
+        parameters: names of the s parameters that the search may move.
     """
 
     trial: Trial
     names: tuple[str, ...]
     evaluate: Callable[[np.ndarray], np.ndarray]
+    parameters: tuple[str, ...] = ()
 
 
 class Found(NamedTuple):
-    """Policies float64 [p, o], and their values float64 [p, m]."""
+    """Policies float64 [p, o + s], and their values float64 [p, m]."""
 
     weights: np.ndarray
     values: np.ndarray
 
 
 def grid(problem: Problem, evaluations: int) -> Found:
-    """Weighted sums in even steps (Das and Dennis 1998): the finest lattice that the number allows."""
-    steps = 1
-    while _lattice_size(len(problem.names), steps + 1) <= evaluations:
+    """Weighted sums in even steps (Das and Dennis 1998), each in a few settings of the parameters.
+
+    The finest lattice that the number allows.
+    """
+    settings, steps = few(problem.parameters), 1
+    while _lattice_size(len(problem.names), steps + 1) * len(settings) <= evaluations:
         steps += 1
     weights = np.array(list(_lattice(len(problem.names), steps)), np.float64) / steps
-    return Found(weights, problem.evaluate(weights))
+    policies = np.concatenate([_with(weights, each) for each in settings])[:evaluations]
+    return Found(policies, problem.evaluate(policies))
 
 
 def dual(problem: Problem, evaluations: int) -> Found:
@@ -60,13 +71,14 @@ def dual(problem: Problem, evaluations: int) -> Found:
     First the mix of the shopper's objectives whose lists do best. Then, for each choice of other objectives and each
     of :data:`LOSSES`, :func:`jobs.ranking.lagrange.constrained` says what a unit of the shopper's is worth there; that
     is the policy. Each of these with each of :data:`STRENGTHS` of diversity; of both every second, third and so on
-    where that would be too many evaluations. Then each objective alone: where the front ends. What is left of the
-    evaluations goes to what :func:`jobs.ranking.promising.promising` foresees.
+    where that would be too many evaluations. Then each objective alone: where the front ends. Of the front so far,
+    :data:`PROBES` have parameters moved. What is left of the evaluations goes to what
+    :func:`jobs.ranking.promising.promising` foresees.
     """
-    names, ladder = problem.names, int(LADDER * evaluations)
-    mixes = _mixes(names)
+    names, ladder, same = problem.names, int(LADDER * evaluations), neutral(problem.parameters)
+    mixes = _with(_mixes(names), same)
     values = problem.evaluate(mixes)
-    shopper = mixes[int(values[:, 0].argmax())]
+    shopper = mixes[int(values[:, 0].argmax()), : len(names)]
     others = [place for place, name in enumerate(names) if name not in (*SHOPPER, DIVERSITY)]
     choices = [np.array(each) for size in range(1, len(others) + 1) for each in combinations(others, size)]
     every = 1
@@ -79,14 +91,34 @@ def dual(problem: Problem, evaluations: int) -> Found:
     diverse = np.eye(len(names))[names.index(DIVERSITY)]
     mixed = [(plain + each * diverse) / (1 + each) for each in STRENGTHS[::every]]
     tried = np.unique(np.concatenate([*mixed, np.eye(len(names))]), axis=0)[: evaluations - len(mixes)]
-    found = Found(np.concatenate([mixes, tried]), np.concatenate([values, problem.evaluate(tried)]))
+    found = _more(problem, Found(mixes, values), _with(tried, same))
     random = np.random.default_rng(SEED)
+    probes = min(int(PROBES * evaluations), evaluations - len(found.weights))
+    if problem.parameters and probes > 0:
+        found = _more(problem, found, _probes(problem, found, probes, random))
     while (left := evaluations - len(found.weights)) > 0:
-        new = promising(*found, min(left, TOGETHER), random)
+        new = promising(*found, min(left, TOGETHER), random, problem.parameters)
         if not len(new):
             break
-        found = Found(np.concatenate([found.weights, new]), np.concatenate([found.values, problem.evaluate(new)]))
+        found = _more(problem, found, new)
     return found
+
+
+def _more(problem: Problem, found: Found, new: np.ndarray) -> Found:
+    return Found(np.concatenate([found.weights, new]), np.concatenate([found.values, problem.evaluate(new)]))
+
+
+def _with(weights: np.ndarray, setting: np.ndarray) -> np.ndarray:
+    """float64 [p, o + s]: the same parameters behind each row of weights."""
+    return np.concatenate([weights, np.broadcast_to(setting, (len(weights), len(setting)))], axis=1)
+
+
+def _probes(problem: Problem, found: Found, count: int, random: np.random.Generator) -> np.ndarray:
+    """Policies of the front, each in one of the few settings that aren't neutral, in turn."""
+    front = np.flatnonzero(nondominated(found.values))
+    settings = few(problem.parameters)[1:]
+    rows = found.weights[random.permutation(np.resize(front, count)), : len(problem.names)]
+    return np.concatenate([rows, settings[np.arange(count) % len(settings)]], axis=1)
 
 
 def _rays(choices: Sequence[np.ndarray], every: int) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jobs.ranking.rerank import NEUTRAL, Reranking, Tastes, reranked
 from jobs.ranking.topk import require_finite
 
 USERS_AT_ONCE = 32  # their candidates' vectors stay in the processor's cache while all policies choose
@@ -21,6 +22,7 @@ class Trial:
         paid: float64 [n, c], money that the user then paid for it, 0 for nothing.
         relevant: int64 [n], how many items the user then took, candidates or not; at least 1.
         length: places of a list.
+        tastes: of the users; None where no policy asks for them.
     """
 
     values: dict[str, np.ndarray]
@@ -30,6 +32,7 @@ class Trial:
     paid: np.ndarray
     relevant: np.ndarray
     length: int
+    tastes: Tastes | None = None
 
     def __post_init__(self):
         for name, values in self.values.items():
@@ -43,13 +46,26 @@ class Trial:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def some(self, rows: slice) -> "Trial":
+        """Of some users."""
+        values = {name: each[rows] for name, each in self.values.items()}
+        told = (each[rows] for each in (self.positions, self.taken, self.paid, self.relevant))
+        tastes = None if self.tastes is None else self.tastes.rows(rows)
+        return Trial(values, self.units, *told, self.length, tastes)
+
+    @property
+    def ideal(self) -> np.ndarray:
+        """float64 [n]: the discounted gain of the best lists that there could be."""
+        return np.cumsum(1 / np.log2(np.arange(2, self.length + 2)))[np.minimum(self.relevant, self.length) - 1]
+
     def outcomes(self, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What each policy's lists have, float64 [p, n] each.
 
-        A policy is a weight for each objective and for ``diversity``; its lists are those of ``blend``.
+        A policy is a weight for each objective and for ``diversity``, and may have parameters of
+        :mod:`jobs.ranking.rerank`; its lists are those of ``blend``.
 
         Args:
-            weights: by objective and ``diversity``, float64 [p].
+            weights: by objective, ``diversity`` and parameter, float64 [p]; a parameter that is missing is neutral.
 
         Returns:
             ``ndcg``: of what the user then took (binary gains, discount 1 / log2(rank + 1)); ``revenue``: the
@@ -66,18 +82,51 @@ class Trial:
                 told[name][:, users] = found
         return told
 
+    def lists(self, weights: dict[str, np.ndarray]) -> np.ndarray:
+        """int64 [n, k]: the lists of one policy, weights float64 [1], as candidates; -1 past the end."""
+        starts = range(0, len(self), USERS_AT_ONCE)
+        made = [self._choose(slice(start, start + USERS_AT_ONCE), weights, 1)[0][:, 0] for start in starts]
+        return np.concatenate(made)
+
     def picked(self, weights: dict[str, np.ndarray]) -> np.ndarray:
-        """bool [n, c]: the lists of one policy, weights float64 [1]."""
-        chosen = np.zeros(self.positions.shape, bool)
-        for start in range(0, len(self), USERS_AT_ONCE):
-            users = slice(start, start + USERS_AT_ONCE)
-            picks = self._choose(users, weights, 1)[0][:, 0]
-            rows, ranks = np.nonzero(picks >= 0)
-            chosen[start + rows, picks[rows, ranks]] = True
+        """bool [n, c]: which candidates the lists of one policy hold."""
+        chosen, picks = np.zeros(self.positions.shape, bool), self.lists(weights)
+        rows, ranks = np.nonzero(picks >= 0)
+        chosen[rows, picks[rows, ranks]] = True
         return chosen
 
     def _choose(self, users: slice, weights: dict[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
         """Picks int64 [b, p, k] among the candidates, -1 past the end, and 1 - the largest cosine to those above."""
+        plain = np.ones(count, bool)
+        for name, at in NEUTRAL.items():
+            plain &= weights.get(name, at) == at
+        if plain.all():
+            return self._plain(users, weights, count)
+        shape = (len(self.positions[users]), count, min(self.length, self.positions.shape[1]))
+        picks, unlike = np.full(shape, -1, np.int64), np.ones(shape)
+        if plain.any():
+            some = {name: each[plain] for name, each in weights.items()}
+            picks[:, plain], unlike[:, plain] = self._plain(users, some, int(plain.sum()))
+        vectors = self.units[self.positions[users]]
+        for place in np.flatnonzero(~plain):
+            policy = {name: each[place] for name, each in weights.items()}
+            picks[:, place], unlike[:, place] = self._reranked(users, policy, vectors)
+        return picks, unlike
+
+    def _reranked(self, users: slice, policy: dict[str, float], vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same [b, k] of one policy, by the code that makes the night's lists."""
+        positions = self.positions[users]
+        base = np.where(positions < 0, -np.inf, 0.0)
+        for name, values in self.values.items():
+            base += policy[name] * values[users]
+        strength = np.full(len(base), policy["diversity"])
+        how = Reranking.of({name: policy[name] for name in NEUTRAL if name in policy}, len(base))
+        tastes = None if self.tastes is None else self.tastes.rows(users)
+        made = reranked(base, vectors, strength, self.length, how, tastes)
+        return made.picks, made.diversity
+
+    def _plain(self, users: slice, weights: dict[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Neutral policies, all at once."""
         positions = self.positions[users]
         base = np.zeros((len(positions), count, positions.shape[1]), np.float32)
         for name, values in self.values.items():
@@ -107,7 +156,7 @@ class Trial:
         rows = np.arange(len(picks))[:, None, None]
         length = np.maximum(listed.sum(axis=2), 1)
         discounts = 1 / np.log2(np.arange(2, picks.shape[2] + 2))
-        ideal = np.cumsum(1 / np.log2(np.arange(2, self.length + 2)))[np.minimum(self.relevant[users], self.length) - 1]
+        ideal = self.ideal[users]
         hits = self.taken[users][rows, places] & listed
         below = np.maximum(length - 1, 1)
         found = {

@@ -7,6 +7,8 @@ import numpy as np
 
 from jobs.ranking.trial import Trial
 
+JUMPING = "dpp"  # the parameter that is one thing or the other
+
 
 @dataclass
 class Tried:
@@ -18,6 +20,7 @@ class Tried:
         measures: of :meth:`Trial.outcomes`.
         counts: float64 [n], how much each user counts.
         prior: users at everybody's mean that an audience is credited with before its own.
+        parameters: names of what a policy has behind its weights, of :mod:`jobs.ranking.rerank`.
     """
 
     trial: Trial
@@ -25,8 +28,14 @@ class Tried:
     measures: tuple[str, ...]
     counts: np.ndarray
     prior: float
+    parameters: tuple[str, ...] = ()
     weights: list[np.ndarray] = field(default_factory=list)
     outcomes: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of a policy: the weights, then the parameters."""
+        return (*self.names, *self.parameters)
 
     def evaluate(self, weights: np.ndarray) -> np.ndarray:
         """Everybody's means, float64 [p, m], of policies float64 [p, o]."""
@@ -37,7 +46,7 @@ class Tried:
 
     def trials_of(self, weights: np.ndarray) -> np.ndarray:
         """What each user had of policies that are not remembered, float32 [p, n, m]."""
-        found = self.trial.outcomes(dict(zip(self.names, weights.T, strict=True)))
+        found = self.trial.outcomes(dict(zip(self.columns, weights.T, strict=True)))
         return np.stack([found[name] for name in self.measures], axis=2).astype(np.float32)
 
     def means(self, audience: np.ndarray) -> np.ndarray:
@@ -69,15 +78,32 @@ class Tried:
         return np.concatenate(self.weights)
 
 
-def distance(weights: np.ndarray, others: np.ndarray) -> float:
-    """Half the sum of absolute differences: 0 for the same policy, 1 for two that share nothing."""
-    return float(np.abs(weights - others).sum() / 2)
+def distance(policy: np.ndarray, other: np.ndarray, parameters: Sequence[str] = ()) -> float:
+    """Half the sum of the weights' absolute differences, or the largest difference of a parameter if that is more.
+
+    0 for the same policy, 1 for two whose weights share nothing. Which re-ranker it is counts for nothing here.
+
+    Args:
+        policy, other: float64 [o + s], weights and then the parameters of these names.
+    """
+    count, apart = len(policy) - len(parameters), np.abs(policy - other)
+    moving = [apart[count + place] for place, name in enumerate(parameters) if name != JUMPING]
+    return float(max([apart[:count].sum() / 2, *moving]))
 
 
-def stepped(last: np.ndarray, target: np.ndarray, step: float) -> np.ndarray:
-    """The policy on the way from last night's to the target that is no further than the step."""
-    far = distance(last, target)
-    return target if far <= step else last + (target - last) * (step / far)
+def stepped(last: np.ndarray, target: np.ndarray, step: float, parameters: Sequence[str] = ()) -> np.ndarray:
+    """The policy on the way from last night's to the target that is no further than the step.
+
+    The re-ranker can't go half the way: it is last night's until all else arrives.
+    """
+    far = distance(last, target, parameters)
+    if far <= step:
+        return target
+    moved = last + (target - last) * (step / far)
+    if JUMPING in parameters:
+        place = len(last) - len(parameters) + list(parameters).index(JUMPING)
+        moved[place] = last[place]
+    return moved
 
 
 def railed(ndcg: Sequence[float], floor: float, far: bool) -> str:

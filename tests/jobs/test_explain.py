@@ -25,7 +25,12 @@ def explained(shelf):
     rules = [Rule("no cake", "exclude", "item", shelf.named.number("item", "cake"), None)]
     desk = Desk(Surface("home", 3, 200, True), None, shelf, House(rules, {}), WEIGHED)
     published = [{"item_id": item, "rank": rank} for rank, item in enumerate(("apple", "pear", "bread"), 1)]
-    return lambda published=published: _explained(desk, batch, published, NIGHT)
+
+    def explained(published=published):
+        return _explained(desk, batch, published, NIGHT)
+
+    explained.desk, explained.batch = desk, batch
+    return explained
 
 
 def test_an_item_says_where_it_would_stand_without_each_objective(explained):
@@ -40,11 +45,16 @@ def test_an_item_says_where_it_would_stand_without_each_objective(explained):
 def test_a_person_reads_it_line_by_line(explained):
     told = lines(explained())
     assert told[0] == "home: 3 items"
-    assert told[1] == "  1  Apple  [apple]  3.00"
+    assert told[1:3] == ["  put together by mmr", "  1  Apple  [apple]  3.00"]
     assert "     weights relevance 0.700, expected_revenue 0.200, diversity 0.100" in told
     assert "     rank 3 -> 1 if relevance did not count" in told
     assert not [line for line in told if "if expected_revenue did not count" in line]
     assert told[-1] == "     kept out by rule no cake: Cake"
+
+
+def test_how_the_list_was_put_together_is_told(explained):
+    desk = replace(explained.desk, weighed=replace(WEIGHED, reranking={"everybody": {"dpp": 1.0, "calibration": 0.25}}))
+    assert lines(_explained(desk, explained.batch, [], NIGHT))[2] == "  put together by dpp, calibration 0.250"
 
 
 def test_tables_that_changed_since_are_told(explained):

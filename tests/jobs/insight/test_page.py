@@ -66,9 +66,12 @@ def lake(spark, frame, version, tmp_path_factory):
         ("everybody", 1, (1.0, 0.0), (0.5, 1.0), ""),
         ("everybody", 0, (0.75, 0.25), (0.375, 1.5), "A bargain."),
     ):
+        moved = {"reranker": "dpp", "calibration": 0.25, "category_share": 0.5} if audience == "loyal" else {}
         tried |= {"audience": audience, "point": point, "chosen": not point, "told": told, "hypervolume": 0.5}
         mixed = dict(zip(("relevance", "expected_revenue"), weights, strict=True))
-        fronts.append(tried | {"weights": mixed, "measures": dict(zip(("ndcg", "revenue"), measures, strict=True))})
+        fronts.append(
+            tried | moved | {"weights": mixed, "measures": dict(zip(("ndcg", "revenue"), measures, strict=True))}
+        )
     put("lists.front", *fronts)
     put("raw.rejects", {"table": "raw.events", "rule": "amount", "reason": "amount = -3.0", "source_row": "{}"})
     check = {"table": "raw.items", "expectation": "unique", "severity": "table", "observed": "2", "expected": "0"}
@@ -122,6 +125,8 @@ def test_the_front_is_drawn_with_every_point_and_the_chosen_one_first(lake):
     assert list(front["audiences"]) == ["everybody", "loyal"]
     assert front["measures"] == ["ndcg", "revenue"]
     everybody = front["audiences"]["everybody"]
+    assert front["audiences"]["loyal"]["points"][0]["reranked"].startswith("dpp, calibration 0.250")
+    assert everybody["points"][0]["reranked"] == "mmr"
     assert everybody["told"] == "A bargain."
     assert [(point["chosen"], point["measures"]["revenue"]) for point in everybody["points"]] == [
         (True, 1.5),
@@ -136,10 +141,15 @@ def test_the_choice_is_in_mlflow_once_however_often_the_page_is_made(lake, versi
     printed = capsys.readouterr().out
     assert re.search(r"everybody +0\.750 +0\.250", printed)
     assert "A bargain." in printed
+    assert re.search(
+        r"loyal +0\.500 +0\.500  dpp, calibration 0\.250, one category at most 0\.50 of the list\n", printed
+    )
     client = mlflow.MlflowClient()
     (run,) = client.search_runs(["1"], f"tags.stage = 'lists' and tags.day = '{NIGHT}'")
     assert run.data.tags["model_version"] == version
     assert run.data.metrics["front.everybody.revenue"] == 1.5
     assert run.data.metrics["front.loyal.weight.expected_revenue"] == 0.5
+    told = {name: value for name, value in run.data.metrics.items() if name.endswith(("dpp", "calibration", "share"))}
+    assert told == {"front.loyal.dpp": 1.0, "front.loyal.calibration": 0.25, "front.loyal.category_share": 0.5}
     assert run.data.metrics["front.everybody.hypervolume"] == 0.5
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["front.html"]

@@ -1,5 +1,6 @@
 """Rules and preferences from candidates to the list: each row says what moved it, and why it is there."""
 
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
@@ -185,6 +186,30 @@ def test_an_audience_has_its_own_weights_and_a_taste_for_variety_moves_them(choo
     )
 
 
+def test_the_chosen_parameters_put_lists_together_but_for_those_who_want_no_personalisation(choose):
+    def weighed(**parameters):
+        return replace(WEIGHED, reranking={"everybody": parameters})
+
+    assert column(choose(length=2), "item_id") == ["apple", "pear"]
+    half = weighed(category_share=0.5)
+    assert column(choose(length=2, weighed=half), "item_id") == ["apple", "bread"]
+    for wish in ("no_personalisation", "no_profiling"):
+        assert column(choose(length=2, weighed=half, wishes=[wish]), "item_id") == ["apple", "pear"]
+    # a rule's cap holds beside it, and what is tried keeps to it too
+    cap = {"r": ("cap_brand", "", None, {"value": 1.0})}
+    assert column(choose(cap, length=2, weighed=half), "item_id") == ["apple", "bread"]
+    tried = [column(choose(length=2, weighed=half, user_id=f"user{n}"), "item_id")[1] for n in range(40)]
+    assert set(tried) == {"bread"}  # fruit and bakery are full
+    # who bought bread alone pays log 100 for fruit in the first place, and about log 2 in the second
+    for strength, item, listed in (
+        (1.0, "bread", ["bread", "apple"]), (3.0, "bread", ["bread", "cake"]), (3.0, "pear", ["apple", "pear"]),
+    ):  # fmt: skip
+        past = {"item_ids": [item], "times": [datetime(2024, 5, 30)]}
+        assert column(choose(length=2, weighed=weighed(calibration=strength), **past), "item_id") == listed
+    # pear is all that apple is: it counts log 1e-6 by the dpp, and 0 by mmr
+    assert column(choose(length=3, weighed=weighed(dpp=1.0)), "item_id") == ["apple", "bread", "pear"]
+
+
 def test_variety_moves_its_weight_and_both_wishes_take_each_other_back(choose):
     plain = {"relevance": 0.7, "expected_revenue": 0.2, "diversity": 0.1}
     more, less = choose(wishes=["more_variety"]), choose(wishes=["less_variety"])
@@ -245,6 +270,12 @@ def test_some_lists_try_an_item_and_every_row_says_how_likely_that_was(shelf):
     for item, likely in odds.items():
         assert sum(row["item_id"] == item for row in second) / people == pytest.approx(likely, abs=0.02)
     assert night(date(2024, 6, 1)) != rows  # another night draws anew
+
+
+def test_no_more_is_tried_than_the_night_settled_on(choose):
+    for places, policy in ((0.0, "model"), (1.0, "explore")):
+        rows = [choose(weighed=replace(WEIGHED, explored=places), user_id=f"user{n}") for n in range(9)]
+        assert all((policy == "explore") == ("explore" in column(each, "policy")) for each in rows)
 
 
 def test_who_sorts_by_price_or_wants_no_personalisation_gets_nothing_to_try(choose):

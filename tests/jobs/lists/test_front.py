@@ -8,6 +8,7 @@ import pytest
 from jobs.lists import front as module
 from jobs.lists.audiences import audiences
 from jobs.lists.front import front
+from jobs.lists.held import lines
 from jobs.lists.weighed import Weighed
 from schemas.objectives import Terms
 
@@ -113,6 +114,14 @@ def test_measures_are_what_the_users_then_did(made):
     assert alone["relevance"]["fairness"] == pytest.approx(2 / 3)
 
 
+def test_everybodys_choice_tells_what_exploration_costs(made):
+    # a list of three of three items leaves nothing to try
+    row = made["everybody"][0]
+    assert (row["explored"], row["explored_cost"]) == (0.2, 0.0)
+    assert row["told"].endswith("Exploration of 0.20 places a list costs 0.00% of ndcg.")
+    assert {each["explored"] for each in (*made["everybody"][1:], *made["loyal"])} == {None}
+
+
 def test_a_night_without_trials_has_the_usual_weights_of_what_is_known(night):
     (row,) = night({})["everybody"]
     # candidates know relevance alone, and items their novelty, brands and the price 1
@@ -163,6 +172,40 @@ def test_weights_below_the_floor_are_left_at_once(night, shop):
     assert row["moved"] > 0.01
     assert "fell below the floor" in row["told"]
     assert row["measures"]["ndcg"] == pytest.approx(1 / (1 + 1 / np.log2(3)))
+
+
+def test_parameters_are_searched_told_and_moved_by_the_step(night, shop):
+    about = {"search": "grid", "evaluations": 60, "floor": 0.5, "step": 0.125}
+    names = ("dpp", "calibration", "category_share")
+    rows = night({0: ["ann", "bob"]}, reranking=names, **about)["everybody"]
+    assert {row["reranker"] for row in rows} == {"mmr", "dpp"}
+    assert {row["calibration"] for row in rows} == {0.0, 0.02, 0.1, 0.3}
+    assert {row["category_share"] for row in rows} == {0.2, 0.3, 0.5, 1.0}
+    assert all(set(row["weights"]) == set(rows[0]["weights"]) for row in rows)
+    # only the re-ranker differs from last night's, half of the list may be of one category and calibration is far
+    target = rows[0]
+    away = {"reranker": "mmr" if target["reranker"] == "dpp" else "dpp", "calibration": target["calibration"] + 0.25}
+    last = last_night(shop, target["weights"], category_share=target["category_share"], **away)
+    step = night({0: ["ann", "bob"]}, last, reranking=names, **about)["everybody"][0]
+    assert (step["rail"], step["moved"]) == ("step", pytest.approx(0.125))
+    assert step["calibration"] == pytest.approx(target["calibration"] + 0.125)
+    assert step["reranker"] == away["reranker"]
+    assert f"calibration {away['calibration']:.3f} to {step['calibration']:.3f}" in step["told"]
+    # nights that know no parameters are neutral
+    neutral = night({0: ["ann", "bob"]}, last, **about)["everybody"][0]
+    assert (neutral["reranker"], neutral["calibration"], neutral["category_share"]) == ("mmr", 0.0, 1.0)
+
+
+def test_what_a_user_took_in_the_trials_week_is_no_past_of_theirs(shop):
+    row = {"day": shop.night, "surface": "home", "rank": 1, "item_id": "apple", "taken": True, "paid": 1.0}
+    trials = shop.frame("lists.trials", *(row | {"user_id": user, "relevant": 1} for user in ("ann", "bob")))
+    histories = shop.histories(ann=[("bread", 3), ("cake", 24), ("apple", 25)])
+    users = shop.frame("profiles.users", *({"user_id": user, "segment": "new"} for user in ("ann", "bob")))
+    vectors = shop.vectors({}, {"apple": ([1.0, 0.0],)})
+    told = lines(trials, vectors, audiences(users), histories).collect()
+    assert {each["user_id"]: each["past"] for each in told} == {"ann": ["bread", "cake"], "bob": None}
+    told = lines(trials, vectors, audiences(users), None).collect()
+    assert {each["past"] for each in told} == {None}
 
 
 def test_fixed_weights_are_taken_as_they_are(night):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jobs.ranking.blend import blend, unit
-from jobs.ranking.calibration import Calibration
 from jobs.ranking.places import Limits
+from jobs.ranking.rerank import Reranking, Tastes
 from jobs.ranking.values import Scale
 
 WEIGHTS = {"relevance": 0.5, "expected_revenue": 0.25, "diversity": 0.25}
@@ -152,8 +152,8 @@ def test_a_bump_limits_and_pins_change_the_choice():
     assert picks(bump=np.array([[0, 0, 1.0]])) == [[2, 0, 1]]
     assert picks(limits=[Limits(np.array([[4, 4, -1]]), 1)]) == [[0, 2, -1]]
     assert picks(pinned=np.array([[1, -1, -1]])) == [[1, 0, 2]]
-    shares = Calibration(np.array([[0, 0, 1]]), np.array([[0.5, 0.5]]), np.array([9.0]))
-    assert picks(calibration=shares) == [[0, 2, 1]]
+    tastes = Tastes(np.array([[0, 0, 1]]), np.array([[0, 0, 1]]), np.array([[0.5, 0.5]]))
+    assert picks(how=Reranking.of({"calibration": 9.0}, 1), tastes=tastes) == [[0, 2, 1]]
     with pytest.raises(ValueError, match=r"bump\[0, 1\] is nan"):
         picks(bump=np.array([[0, np.nan, 1.0]]))
 

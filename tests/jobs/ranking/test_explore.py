@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ranking.explore import explored, spread, thompson, upper_bound
+from jobs.ranking.explore import changed, explored, spread, thompson, upper_bound
 
 PICKS = np.array([[4, 2, 7, 1]])
 FREE = np.array([[False, False, True, True]])
@@ -51,6 +51,21 @@ def test_one_list_by_hand():
     assert found.tried.tolist() == [[False, False, False, True]]
     stays = explored(PICKS, POOL, SHARES, FREE, 0.5, np.array([[0.5, 0.6, 0.7]]))
     assert (stays.picks.tolist(), stays.propensity.tolist()) == (PICKS.tolist(), [[1, 1, 0.75, 0.75]])
+
+
+def test_what_a_place_changes_is_by_hand_and_what_draws_change_on_average():
+    gains = np.zeros((1, 8))
+    gains[0, [5, 7]] = 1.0
+    # in place of 7 and of 1 there is 5 with probability .75, which gains 1
+    expected = ((0.75 - 1) / 2 + 0.75 / np.log2(5)) / 2
+    np.testing.assert_allclose(changed(PICKS, POOL, SHARES, FREE, gains), [expected])
+    many, discounts = 200_000, 1 / np.log2(np.arange(2, 6))
+    lists = [np.repeat(each, many, axis=0) for each in (PICKS, POOL, SHARES, FREE)]
+    found = explored(*lists, 0.5, np.random.default_rng(0).random((many, 3)))
+    less = (gains[0, found.picks] - gains[0, PICKS]) @ discounts
+    assert less.mean() == pytest.approx(0.5 * expected, abs=0.003)
+    for pool, free in ((np.zeros((1, 3)), FREE), (SHARES, FREE & False)):
+        assert changed(PICKS, POOL, pool, free, gains).tolist() == [0]
 
 
 def test_without_a_pool_a_place_or_a_budget_nothing_is_explored():

@@ -5,9 +5,11 @@ import pytest
 
 from jobs.lists.genetic import genetic
 from jobs.ranking.pareto import nondominated
+from jobs.ranking.rerank import Tastes
 from jobs.ranking.search import Problem, dual, grid
 from jobs.ranking.trial import Trial
 
+PARAMETERS = ("dpp", "calibration", "category_share")
 NAMES = ("relevance", "satisfaction", "expected_revenue", "diversity")
 
 
@@ -25,14 +27,16 @@ def problem():
     angles = random.uniform(0, np.pi / 2, 60)
     units = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     taken = liking > np.quantile(liking, 0.8)
-    trial = Trial(values, units, positions, taken, np.where(taken, money, 0), taken.sum(axis=1).clip(1), 5)
+    tastes = Tastes.of(positions % 4, np.repeat(np.arange(40), 3), random.integers(0, 4, 120))
+    trial = Trial(values, units, positions, taken, np.where(taken, money, 0), taken.sum(axis=1).clip(1), 5, tastes)
     asked = []
 
-    def evaluate(weights):
-        asked.append(len(weights))
-        np.testing.assert_allclose(weights.sum(axis=1), 1)
-        assert (weights >= 0).all()
-        found = trial.outcomes(dict(zip(NAMES, weights.T, strict=True)))
+    def evaluate(policies):
+        asked.append(len(policies))
+        np.testing.assert_allclose(policies[:, : len(NAMES)].sum(axis=1), 1)
+        assert (policies >= 0).all()
+        columns = (*NAMES, *PARAMETERS)[: policies.shape[1]]
+        found = trial.outcomes(dict(zip(columns, policies.T, strict=True)))
         return np.stack([found[name].mean(axis=1) for name in ("ndcg", "revenue", "diversity")], axis=1)
 
     return Problem(trial, NAMES, evaluate), asked
@@ -45,6 +49,18 @@ def test_a_search_keeps_to_its_evaluations_and_tells_what_it_met(problem, search
     found = search(problem[0], 60)
     assert sum(asked) <= 60
     assert len(found.weights) == len(found.values) >= 30
+    np.testing.assert_allclose(problem[0].evaluate(found.weights[-3:]), found.values[-3:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("search", [dual, grid, genetic])
+def test_a_search_moves_the_parameters_that_it_may(problem, search):
+    asked = problem[1]
+    asked.clear()
+    found = search(problem[0]._replace(parameters=PARAMETERS), 120)
+    assert sum(asked) <= 120
+    moved = found.weights[:, len(NAMES) :] != [0, 0, 1]
+    assert moved.any(axis=0).all()
+    assert (~moved).all(axis=1).any()
     np.testing.assert_allclose(problem[0].evaluate(found.weights[-3:]), found.values[-3:], rtol=1e-6)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ranking.blend import blend, unit
+from jobs.ranking.rerank import Reranking, Tastes
 from jobs.ranking.trial import Trial
 from jobs.ranking.tried import Tried, distance, railed, stepped
 from jobs.ranking.values import Scale
@@ -74,6 +75,37 @@ def test_a_policy_tried_has_the_lists_that_the_night_publishes(seed):
     assert (made.picked({name: np.array([each]) for name, each in weights.items()}) == chosen).all()
 
 
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([0.0, 0.1, 1.0]), st.sampled_from([0.25, 0.5, 1.0]))
+def test_so_has_one_with_parameters_whatever_else_is_tried_beside_it(seed, kind, strength, share):
+    random = np.random.default_rng(seed)
+    values = {"relevance": random.random((5, 8)), "expected_revenue": random.random((5, 8))}
+    positions = np.stack([random.permutation(12)[:8] for _ in range(5)])
+    positions[1, 5:] = -1
+    units = unit(random.standard_normal((12, 4)).astype(np.float32))
+    nothing, categories = np.zeros(positions.shape), np.where(positions < 0, -1, positions % 3)
+    tastes = Tastes.of(categories, np.repeat(np.arange(4), 3), random.integers(0, 3, 12))
+    made = Trial(values, units, positions, nothing.astype(bool), nothing, np.ones(5, int), 4, tastes)
+    weights = {"relevance": 0.5, "expected_revenue": 0.25, "diversity": 0.25}
+    parameters = {"dpp": float(kind), "calibration": strength, "category_share": share}
+    lists = blend(
+        {name: np.ma.array(each) for name, each in values.items()}, units[positions], positions >= 0, weights, 4,
+        scales=dict.fromkeys(values, Scale(1.0, np.inf)), how=Reranking.of(parameters, 5), tastes=tastes,
+    )  # fmt: skip
+    chosen = np.zeros(positions.shape, bool)
+    rows, ranks = np.nonzero(lists.picks >= 0)
+    chosen[rows, lists.picks[rows, ranks]] = True
+    alone = {name: np.array([each]) for name, each in (weights | parameters).items()}
+    assert (made.picked(alone) == chosen).all()
+    neutral = {"dpp": 0.0, "calibration": 0.0, "category_share": 1.0}
+    both = {name: np.array([each, (weights | neutral)[name]]) for name, each in (weights | parameters).items()}
+    had, mine = made.outcomes(both), made.outcomes(alone)
+    plain = made.outcomes({name: each[1:] for name, each in both.items() if name in weights})
+    for name, each in had.items():
+        np.testing.assert_allclose(each, np.concatenate([mine[name], plain[name]]), rtol=1e-6)  # float32's order
+    unlike = np.where(lists.picks >= 0, lists.diversity, 0.0)[:, 1:].sum(axis=1)
+    np.testing.assert_allclose(had["diversity"][0], unlike / ((lists.picks >= 0).sum(axis=1) - 1), rtol=1e-6)
+
+
 def test_malformed_trials_are_named():
     with pytest.raises(ValueError, match=r"relevance\[0, 1\] is nan"):
         trial(values={"relevance": np.array([[1.0, np.nan, 0.0], [1.0, 0.5, 0.0]])})
@@ -99,6 +131,15 @@ def test_weights_step_no_further_than_the_bound():
     assert distance(last, target) == 0.5
     assert stepped(last, target, 0.125).tolist() == [0.875, 0.125]
     assert stepped(last, target, 0.5).tolist() == [0.5, 0.5]
+
+
+def test_parameters_step_as_far_as_weights_and_the_re_ranker_changes_when_all_else_arrives():
+    names = ("dpp", "calibration", "category_share")
+    last, target = np.array([1.0, 0.0, 0, 0.0, 1.0]), np.array([0.75, 0.25, 1, 0.5, 1.0])
+    assert distance(last, target, names) == 0.5
+    assert stepped(last, target, 0.125, names).tolist() == [0.9375, 0.0625, 0, 0.125, 1.0]
+    assert stepped(last, target, 0.5, names).tolist() == target.tolist()
+    assert distance(last, np.array([1.0, 0.0, 1, 0.0, 0.75]), names) == 0.25
 
 
 @pytest.mark.parametrize(
