@@ -81,6 +81,7 @@ def _run(given: argparse.Namespace) -> int:
         print("\n".join(lines(upkeep(given.day, given.lake))))
         return 0
     from jobs.night import Night
+    from jobs.privacy import Privacy
 
     if first == "page":
         from jobs.insight.page import show
@@ -91,7 +92,8 @@ def _run(given: argparse.Namespace) -> int:
         return _explain(given)
     docs = os.environ.get("NIGHT_DOCS", Night.docs)
     versions = given.model_version, given.sentiment_version
-    night = Night(given.day, given.lake, given.run_id, given.source, given.data, *versions, docs)
+    shared = given.day, given.lake, given.run_id, given.source, given.data
+    night = Night(*shared, *versions, docs, Privacy.of(os.environ))
     if first == "check":
         return _check(others, night)
     from jobs.runner import run  # and with it Great Expectations: seconds, which the check needn't pay

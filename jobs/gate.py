@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 
 import jobs.rules  # noqa: F401  registers our expectations with Great Expectations
 from schemas import Table
+from schemas.contract import FEWEST
 from schemas.expectations import Expectation, RowRule, counted, row_rules, suite
 
 PAGES = 500  # of the docs that their index lists, the latest first: a month of nights
@@ -113,9 +114,11 @@ class Gate:
 
     Args:
         docs: folder of the Data Docs, which start at its ``index.html``; their data stays there from night to night.
+        k: people that a group holds at least where a table promises anonymity.
     """
 
-    def __init__(self, docs: str):
+    def __init__(self, docs: str, k: int = FEWEST):
+        self._k = k
         self._context = gx.get_context(_config(docs), mode="ephemeral")
         # Spark's frames come cached from the runner where that pays; a second cache never does
         self._lake = self._context.data_sources.add_spark("lake", persist=False)
@@ -134,7 +137,7 @@ class Gate:
         Raises:
             RuntimeError: if an expectation could not be checked; a rule that wasn't checked is not a rule that held.
         """
-        asked = suite(table, counts.rows_in, counts.rows_rejected, counts.history, counts.repeated)
+        asked = suite(table, counts.rows_in, counts.rows_rejected, counts.history, counts.repeated, self._k)
         results = self._validate(kept, table, asked, day)
         about = (counts.rows_in, counts.rows_kept, counts.rows_rejected, run_id)
         return Verdict(

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 
 import schemas
 from jobs import sources
+from jobs.privacy import DEFAULT, Privacy
 from jobs.reads import Read
 from schemas import Table
 
@@ -30,6 +31,7 @@ class Night:
     model_version: str | None = None
     sentiment_version: str | None = None
     docs: str = "var/data_docs"  # folder of Great Expectations' pages
+    privacy: Privacy = DEFAULT
 
 
 @dataclass(frozen=True)

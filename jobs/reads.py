@@ -12,7 +12,7 @@ from typing import Literal
 class Read:
     """One argument of a job. ``nights`` limits ``last`` and ``before``; an absent ``optional`` table is None."""
 
-    kind: Literal["on", "upto", "last", "new", "before", "source", "model", "sentiment"]
+    kind: Literal["on", "upto", "last", "new", "before", "source", "model", "sentiment", "privacy"]
     table: str = ""
     nights: int | None = None
     optional: bool = False
@@ -56,3 +56,8 @@ def model() -> Read:
 def sentiment() -> Read:
     """The night's version of the sentiment model, as :func:`model`; None where there is none."""
     return Read("sentiment")
+
+
+def privacy() -> Read:
+    """What may be told of people, as a :class:`jobs.privacy.Privacy`."""
+    return Read("privacy")

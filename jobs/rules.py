@@ -102,6 +102,23 @@ def repeating(frame: DataFrame, columns: list[str], rows: int) -> int:
     return rows - frame.select(*columns).distinct().count()
 
 
+class GroupsOfFew(TableMetricProvider):
+    """Number of groups of rows alike in ``columns`` that stand for fewer than ``k`` people; nulls are alike.
+
+    ``people`` is a Spark SQL aggregate: how many people a group's rows stand for.
+    """
+
+    metric_name = "groups.of_few"
+    value_keys = ("columns", "people", "k")
+
+    @metric_value(engine=SparkDFExecutionEngine)
+    def _spark(cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration):  # noqa: N805
+        frame = execution_engine.get_domain_records(domain_kwargs=metric_domain_kwargs)
+        people = F.coalesce(F.expr(metric_value_kwargs["people"]), F.lit(0))
+        groups = frame.groupBy(*metric_value_kwargs["columns"]).agg(people.alias("_people"))
+        return groups.where(F.col("_people") < metric_value_kwargs["k"]).count()
+
+
 class ExpectRowsToMeet(BatchExpectation):
     """Every row meets a Spark SQL condition over its columns."""
 
@@ -129,6 +146,22 @@ class ExpectKeyToBeUnique(BatchExpectation):
     def _validate(self, metrics, runtime_configuration=None, execution_engine=None):
         repeated = metrics["rows.repeating_key"]
         return {"success": repeated == 0, "result": {"observed_value": repeated}}
+
+
+class ExpectGroupsToHoldAtLeast(BatchExpectation):
+    """Rows that are alike in all of the columns stand for at least ``k`` people (k-anonymity)."""
+
+    columns: list[str]
+    people: str
+    k: int
+
+    metric_dependencies = ("groups.of_few",)
+    success_keys = ("columns", "people", "k")
+    args_keys = ("columns", "people", "k")
+
+    def _validate(self, metrics, runtime_configuration=None, execution_engine=None):
+        few = metrics["groups.of_few"]
+        return {"success": few == 0, "result": {"observed_value": few}}
 
 
 class ExpectRejectShareToBeAtMost(BatchExpectation):

@@ -51,7 +51,7 @@ def run(names: Sequence[str], night: Night) -> None:
         if lacking(name, night):
             log.info("%s %s: source %s has none, skipped", night.day, name, night.source)
     lake = Lake(session(), night.lake)
-    gate = Gate(night.docs)
+    gate = Gate(night.docs, night.privacy.k)
     quality: list[tuple] = []
     try:
         with tempfile.TemporaryDirectory(prefix="model-") as folder:
@@ -165,6 +165,8 @@ def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None,
         return source_reader(night.source, job.table)(lake.spark, night.data, after, night.day)
     if read.kind in found:
         return found[read.kind]
+    if read.kind == "privacy":
+        return night.privacy
     table = schemas.table(read.table)
     if read.kind == "before" and after is None:
         return None

@@ -16,6 +16,7 @@ SENSITIVITIES = {
 }
 # how a column names a person: by the shop's own id, by the pseudonym, or perhaps somewhere within a text
 SOURCE_ID, PSEUDONYM, QUOTED = "source_id", "pseudonym", "quoted"
+FEWEST = 10  # people that a group which is told of holds, unless NIGHT_K says otherwise
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class Table:
         may_be_empty: whether a night without rows is a normal night.
         rows: further row rules as ``(rule name, Spark SQL condition that good rows meet)``, and after them, where the
             condition is hard to read, what is expected in words.
+        anonymous: columns by which people might be recognised (quasi-identifiers): rows of a night that are alike in
+            all of them stand for at least k people (Samarati and Sweeney, 1998), or the night stops.
+        people: the column that says how many people a row stands for; None where each is about one, by ``person``.
     """
 
     name: str
@@ -71,6 +75,8 @@ class Table:
     keep_days: int | None = None
     may_be_empty: bool = True
     rows: tuple[tuple[str, ...], ...] = ()
+    anonymous: tuple[str, ...] = ()
+    people: str | None = None
 
     @property
     def room(self) -> str:

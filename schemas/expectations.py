@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from schemas.contract import Column, Table
+from schemas.contract import FEWEST, Column, Table
 
 SHOWN = 200  # characters of a value that a reason quotes
 FLOATING = ("double", "float")
@@ -67,7 +67,7 @@ def row_rules(table: Table) -> list[RowRule]:
 
 
 def suite(
-    table: Table, rows_in: int, rows_rejected: int, history: tuple[int, ...], repeated: int = 0
+    table: Table, rows_in: int, rows_rejected: int, history: tuple[int, ...], repeated: int = 0, k: int = FEWEST
 ) -> list[Expectation]:
     """What the gate expects of the rows that were kept.
 
@@ -76,6 +76,7 @@ def suite(
         rows_rejected: those of them that were split off.
         history: row counts of up to seven earlier nights.
         repeated: rejected rows that an earlier night was told of; they don't count towards the limit.
+        k: people that rows alike in the table's ``anonymous`` columns stand for at least.
     """
     rules = [_columns(table), _identity(rows_in, rows_rejected), _reject_share(table, rows_in - repeated)]
     least = least_rows(table, rows_in, history)
@@ -83,6 +84,8 @@ def suite(
         rules.append(_least(least))
     if table.key:
         rules.append(_unique(table))
+    if table.anonymous:
+        rules.append(_anonymous(table, k))
     return rules + [rule.expectation for rule in row_rules(table)]
 
 
@@ -162,6 +165,18 @@ def _unique(table: Table) -> Expectation:
         expected=f"one row for each {', '.join(columns)}",
         seen="{rows} not unique",
         advice="drop copies in the job, or widen the table's key",
+    )
+
+
+def _anonymous(table: Table, k: int) -> Expectation:
+    people = f"sum(`{table.people}`)" if table.people else f"count(DISTINCT `{table.person.name}`)"
+    return Expectation(
+        "expect_groups_to_hold_at_least",
+        {"columns": [table.night, *table.anonymous], "people": people, "k": k},
+        severity="table",
+        expected=f"at least {k:,} people alike in {', '.join(table.anonymous)}",
+        seen="{value:,} smaller groups",
+        advice="tell less of them in the job, or leave them out; NIGHT_K says how many people a group needs",
     )
 
 

@@ -1,6 +1,7 @@
 """Insight: what the night says of itself."""
 
 from schemas.contract import DAY, YEAR, Column, Table
+from schemas.exports import COHORTS
 
 QUALITY = Table(
     name="insight.quality",
@@ -50,4 +51,4 @@ FORECASTS = Table(
     ),
 )
 
-TABLES = (QUALITY, FORECASTS)
+TABLES = (QUALITY, FORECASTS, COHORTS)

@@ -3,6 +3,7 @@
 from schemas.behaviour import USER
 from schemas.contract import DAY, QUARTER, WEEK, Column, Table
 from schemas.control import SEGMENTS, WISHES
+from schemas.exports import USER_COHORTS
 
 RECENT = 91  # days: thirteen weeks, of segment, frequency and value
 NEW, OCCASIONAL = 4, 12  # most recent baskets of a new and of an occasional shopper
@@ -267,4 +268,4 @@ TOPICS = Table(
     key=("user_id",),
 )
 
-TABLES = (PREFERENCES, TOTALS, USERS, CUSTOMERS, SEGMENTED, SENTIMENTS, TOPICS)
+TABLES = (PREFERENCES, TOTALS, USERS, CUSTOMERS, SEGMENTED, SENTIMENTS, TOPICS, USER_COHORTS)

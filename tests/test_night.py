@@ -11,6 +11,7 @@ from jobs.erase import erase
 from jobs.explain import explain
 from jobs.lake import Lake
 from jobs.night import Job, Night
+from jobs.privacy import Privacy
 from jobs.runner import GateError, run
 from tests.conftest import NO_JAVA
 from tests.jobs.conftest import registered
@@ -117,6 +118,7 @@ def java(spark):
 def night(shop, version, tmp_path, spark):
     def night(day, lake="lake", **changes):
         given = {"source": "folder", "data": str(shop), "model_version": version, "docs": str(tmp_path / "docs")}
+        given["privacy"] = Privacy(k=2)
         return Night(day, str(tmp_path / lake), f"run of {day}", **(given | changes))
 
     return night

@@ -98,6 +98,15 @@ def test_no_night_goes_that_a_job_looks_back_on(table):
     assert table.name not in NEEDS_ALL or table.keep_days is None
 
 
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_an_anonymous_table_says_by_what_people_are_counted(table):
+    columns = {column.name: column for column in table.columns}
+    assert set(table.anonymous) <= set(columns)
+    assert not table.anonymous or columns.get(table.people) or table.person, "who is counted?"
+    if table.people:
+        assert (columns[table.people].type, columns[table.people].required) == ("bigint", True)
+
+
 def told(column):
     return f"{column.name}: {column.doc}"
 

@@ -74,6 +74,13 @@ def test_a_table_asks_no_more_than_its_contract():
     }
 
 
+def test_groups_are_counted_by_person_or_by_a_count_of_people():
+    for name, people in (("profiles.cohorts", "count(DISTINCT `user_id`)"), ("insight.cohorts", "sum(`people`)")):
+        (found,) = (e for e in suite(schemas.table(name), 9, 0, (), k=3) if e.type == "expect_groups_to_hold_at_least")
+        columns = ["day", "segment", "loyalty", "topic", "age", "income"]
+        assert (found.kwargs, found.severity) == ({"columns": columns, "people": people, "k": 3}, "table")
+
+
 def test_fewest_rows_of_a_night():
     assert least_rows(SHOP, 5, ()) == 0
     assert least_rows(SHOP, 5, (0, 0, 0)) == 0
