@@ -11,7 +11,8 @@ from benchmarks.accuracy import AMAZON, amazon, journey, leave_one_out, rolling
 from benchmarks.accuracy.contenders import Contender, measured
 from benchmarks.accuracy.protocol import figures, means
 from training import tracking
-from training.recipe import Pretraining, Recipe
+from training.parts import Pretraining
+from training.recipe import Recipe
 from training.recipes import recipe
 
 DATASETS = ("beauty", "journey")

@@ -130,7 +130,8 @@ def training() -> tuple[BashOperator, BashOperator, BashOperator]:
     ``judge`` returns the champion's version after the trial, whoever won.
     """
     # one rank on each of two cores; every other recipe takes all GPUs of this host, or of those in /job/hostfile
-    ranks = "--num_accelerators 2 --no_local_rank" if RECIPE in ("cpu", "cpu_warm") else "--no_local_rank"
+    on_cpu = RECIPE in ("cpu", "cpu_warm", "cpu_private")
+    ranks = "--num_accelerators 2 --no_local_rank" if on_cpu else "--no_local_rank"
     what = f"--recipe {RECIPE} --day {DAY} --lake '{LAKE}'"
     pretrain, train = (
         command(task, f"deepspeed {ranks} --module training.{stage} {what}", execution_timeout=timedelta(hours=6))

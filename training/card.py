@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.accounting import statement
 from training.answers import Answers
 from training.data import Night
 from training.held_out import GATE, GROUPED, LEAST, Figures
@@ -52,12 +53,14 @@ def model_card(
     night: dict,
     decision: "Decision",
     answers: Answers,
+    privacy: dict | None = None,
 ) -> str:
     """The card of the candidate that ``decision`` is about.
 
     Args:
         parameters: of the recipe.
         night: as :func:`facts` gives them. answers: how well its heads foresaw the held-out days.
+        privacy: the fields of a private training's ``training.accounting.Guarantee``.
     """
     named = {**parameters, "backbone": parameters["backbone"] or "all-MiniLM-L6-v2"}
     sections = {
@@ -65,6 +68,7 @@ def model_card(
         "What it is for, and what not": PURPOSE,
         "Data": _data(night),
         "Training": _table(["parameter", "value"], [list(row) for row in _flat(named)]),
+        **({"Privacy": statement(privacy)} if privacy else {}),
         "Figures": _overall(decision),
         "Figures by group": _by_group(decision.figures),
         "Probabilities and money": _answers(night, answers),

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from schemas.catalogue import description
+from training.accounting import Guarantee
 from training.calibration import Platt
 from training.data import Night
 from training.heads import LOGITS, Heads
@@ -125,6 +126,7 @@ def export(
     tasks: tuple[str, ...] = ("next_item",),
     corrections: dict[str, Platt] | None = None,
     table: torch.Tensor | None = None,
+    guarantee: Guarantee | None = None,
 ) -> None:
     """Write the model's export into ``folder``, and read it back.
 
@@ -133,6 +135,7 @@ def export(
         corrections: of the logits of click and purchase.
         table: float32[texts, E], what the exported language model says of the night's texts; None where that is not
             known, and everybody encodes the catalogue for themselves.
+        guarantee: what a private training promises its users.
 
     Raises:
         ValueError: if what was read back doesn't give the model's vectors.
@@ -141,6 +144,7 @@ def export(
     folder.mkdir(parents=True)
     model = model.to("cpu").eval().requires_grad_(False)
     manifest = _manifest(model, night, recipe, tasks, corrections or {})
+    manifest |= {"privacy": guarantee.told()} if guarantee else {}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
     (folder / "items.json").write_text(json.dumps(night.item_ids[: night.known]))
     (folder / "tags.json").write_text(json.dumps(night.tag_names))
@@ -174,7 +178,7 @@ def _manifest(
         "tasks": list(tasks),
         "bfloat16": product_type("cpu", recipe.bfloat16) == torch.bfloat16,
         "corrections": {name: asdict(each) for name, each in corrections.items()},
-        "pull": model.items.pull.tolist() if recipe.predict == "week" else None,
+        "pull": model.items.pull.tolist() if recipe.predict == "week" and recipe.counted else None,
         "trained_before": night.cut,
     }
 

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import deepspeed
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -26,8 +27,10 @@ from training.encodings import Encodings
 from training.engine import parameter_groups, start_engine
 from training.export import export
 from training.precision import product_type
+from training.public import public
 from training.recipe import HELD_OUT_DAYS, Recipe
 from training.run import Run, launched
+from training.secret import Secret
 from training.start import build, remember, untrained
 from training.texts import TextTable
 
@@ -66,6 +69,7 @@ class Finetune(Run):
 
     def __init__(self, recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints, night: date | None):
         whole, self.of_fold = load(lake, day, night), night is not None
+        whole = whole if recipe.counted else public(whole)
         self.recipe, self.night = recipe, whole.training()
         self.folder = language_model(recipe, day, night)
         start = self.champion = start_of(recipe, self.night, self.folder, checkpoints.folder / "champion")
@@ -81,7 +85,12 @@ class Finetune(Run):
         self.texts = TextTable(
             *backbone.tokenise(self.tokenizer, whole.texts), bfloat16=recipe.bfloat16, kept=self._kept(whole)
         )
-        self.batches = batches(self.night, recipe, start.trained_before - HELD_OUT_DAYS if start else None)
+        self.key = checkpoints.folder / "noise.key"
+        secret = self._secret(checkpoints) if recipe.private else None
+        self.batches = batches(self.night, recipe, start.trained_before - HELD_OUT_DAYS if start else None, secret)
+        self.guarantee = self.batches.guarantee if recipe.private else None
+        if self.guarantee:
+            identity |= {name: getattr(self.guarantee, name) for name in ("noise_multiplier", "sample_rate")}
         super().__init__(
             self._start,
             checkpoints,
@@ -92,6 +101,14 @@ class Finetune(Run):
             every=recipe.checkpoint_every,
             seed=recipe.seed,
         )
+
+    def _secret(self, checkpoints: Checkpoints) -> Secret:
+        """The same on every rank."""
+        found = [None]
+        if dist.get_rank() == 0:
+            found = [Secret.kept(self.key, resumed=checkpoints.latest() > 0)]
+        dist.broadcast_object_list(found)
+        return found[0]
 
     def _kept(self, whole: Night) -> Encodings | None:
         """What a language model that doesn't learn said of the texts before."""
@@ -115,12 +132,20 @@ class Finetune(Run):
             self.texts.refresh(self.engine.module)
         if step == 0 and not self.champion:  # whose centre is what all that it learned of texts is measured from
             self.engine.module.centre_texts()
+        done = step + 1
+        if self.guarantee and self.rank == 0 and (done % self.every == 0 or done == self.steps):
+            return {"epsilon": self.guarantee.after(done)}
         return {}
 
     def forward(self, step: int, shard: int) -> torch.Tensor:
-        arrays = self.batches.draw(step, shard)
+        if self.guarantee:
+            users = map(self._with_tokens, self.batches.users(step, shard))
+            return self.engine(users, self.batches.noise(step, shard))
+        return self.engine(self._with_tokens(self.batches.draw(step, shard)))
+
+    def _with_tokens(self, arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
         arrays |= dict(zip(("token_ids", "attention_mask"), self.texts.tokens(arrays["live"]), strict=True))
-        return self.engine({name: torch.from_numpy(array).to(self.engine.device) for name, array in arrays.items()})
+        return {name: torch.from_numpy(array).to(self.engine.device) for name, array in arrays.items()}
 
     def finish(self) -> None:
         """Export, store and register the model."""
@@ -151,6 +176,7 @@ class Finetune(Run):
                 tasks=tasks,
                 corrections=corrected,
                 table=None if self.recipe.int8 else table,  # which the model in fewer bits doesn't say
+                guarantee=self.guarantee,
             )
             self.draw_curves()
             if not self.of_fold:  # nobody serves a fold's model: it stays with its checkpoints
@@ -159,6 +185,7 @@ class Finetune(Run):
                 log.info("run %s is version %s of %s", self.run_id, version, tracking.MODEL)
             self.client.set_terminated(self.run_id)
             self.checkpoints.write_card(finished=True)
+            self.key.unlink(missing_ok=True)  # with it, whoever finds it takes the noise away
 
 
 def finetune(recipe: Recipe, day: date, lake: str, checkpoints: Checkpoints, night: date | None) -> None:

@@ -104,7 +104,8 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
         ahead(held_out, tops),
     )
     answers = Answers.of(served, candidate.manifest, night)
-    record(client, run, decision, answers, model_card(recipe.parameters(), facts(night), decision, answers))
+    card = model_card(recipe.parameters(), facts(night), decision, answers, candidate.manifest.get("privacy"))
+    record(client, run, decision, answers, card)
     if promoted:
         client.set_registered_model_alias(tracking.MODEL, tracking.CHAMPION, version.version)
     return decision
@@ -112,11 +113,12 @@ def judge(client: MlflowClient, recipe: Recipe, night: Night, lake: str) -> Deci
 
 def contenders(candidate: Served, night: Night, users: np.ndarray) -> dict[str, np.ndarray]:
     """int64[users, 20] lists of the candidate, popularity and top_frequency, by what was known at the cut."""
-    return {
-        "candidate": candidate.tops(night, users, TOP),
-        "popularity": most_popular(night, users, TOP),
-        "top_frequency": top_frequency(night, users, TOP),
-    }
+    return {"candidate": candidate.tops(night, users, TOP), **baselines(night, users)}
+
+
+def baselines(night: Night, users: np.ndarray) -> dict[str, np.ndarray]:
+    """Likewise those of popularity and top_frequency alone."""
+    return {"popularity": most_popular(night, users, TOP), "top_frequency": top_frequency(night, users, TOP)}
 
 
 def ahead(held_out: HeldOut, tops: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:

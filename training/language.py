@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from training.corpus import Corpus
 from training.packing import Packed, means, pack, visible
+from training.parts import Pretraining
 from training.precision import mixed
-from training.recipe import Pretraining
 
 NO_LABEL = -100
 MASKED, RANDOM = 0.8, 0.9  # of the tokens to be guessed, these shares are masked, or masked or another token (BERT)

@@ -96,6 +96,7 @@ class UserTower(nn.Module):
         dropout: float = 0.0,
         at_events: bool = False,
         repeats: int = 64,
+        sales: bool = True,
     ):
         super().__init__()
         self.dim, self.context, self.at_events = dim, context, at_events
@@ -114,7 +115,7 @@ class UserTower(nn.Module):
         self.log_power = nn.Parameter(torch.tensor([-0.3]))
         # what was bought says more than what it is called
         self.copy = nn.Parameter(torch.cat([torch.full((dim - 1 - id_dim,), 0.02), torch.full((id_dim,), 2.0)]))
-        self.repeats = Repeats(repeats)
+        self.repeats = Repeats(repeats, sales=sales)
         nn.init.orthogonal_(self.read[1].weight)
         nn.init.zeros_(self.say.weight)
         if (
@@ -221,4 +222,5 @@ class Recommender(nn.Module):
             dropout=recipe.dropout,
             at_events=recipe.predict == "next",
             repeats=recipe.repeats,
+            sales=recipe.counted,
         )

@@ -22,8 +22,11 @@ log = logging.getLogger("training.objective")
 def tasks(night: Night, recipe: Recipe) -> tuple[str, ...]:
     """The tasks that there is something to learn for, the next item first.
 
-    What was shown has a place only where queries stand for weeks; labels that are all alike teach nothing.
+    What was shown has a place only where queries stand for weeks; labels that are all alike teach nothing. All but the
+    next item start from what is counted over users.
     """
+    if not recipe.counted:
+        return ("next_item",)
     shown, weeks = night.exposures, recipe.predict == "week"
     found = {
         "click": weeks and _both("clicked", shown.clicked),
@@ -62,8 +65,10 @@ class Objective(nn.Module):
         self.register_buffer("text_of", torch.from_numpy(night.text_of), persistent=False)
         self.register_buffer("tags_of", torch.from_numpy(night.tags), persistent=False)
         # unlike the trend, of one moment for all queries, which is before the first of them
-        again = bought_again(night, since(night, recipe))
-        self.register_buffer("again_of", torch.from_numpy(again).unsqueeze(-1), persistent=False)
+        again = torch.zeros(len(night.item_ids))
+        if recipe.counted:
+            again = torch.from_numpy(bought_again(night, since(night, recipe)))
+        self.register_buffer("again_of", again.unsqueeze(-1), persistent=False)
 
     def centre_texts(self) -> None:
         """From now on texts are measured from the mean of the table."""

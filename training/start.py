@@ -8,6 +8,7 @@ from training.champion import COUNTED, OWN, Champion
 from training.data import Night
 from training.model import Recommender
 from training.objective import Objective
+from training.private import PrivateObjective
 from training.recipe import Recipe
 from training.warm_start import item_biases, item_vectors, turned, usual_spend
 from training.weeks import since
@@ -32,21 +33,32 @@ def build(
     recommender = untrained(recipe, night, folder)
     with torch.no_grad():
         remember(recommender, recipe, night, since(night, recipe), champion.vectors(night) if champion else None)
-        for own in (recommender.items.own, recommender.items.own_bias):
-            own.requires_grad_(recipe.id_lr > 0)
+        _choose(recommender, recipe)
         if champion:
             champion.adopt(recommender, night, COUNTED if recipe.id_lr else COUNTED + OWN)
-        else:
+        elif recipe.counted:
             _start_heads(recommender, night)
     backbone.tune(
         recommender.texts.backbone, recipe.tuned_layers, lora_rank=recipe.lora_rank, recompute=recipe.recompute
     )
-    objective = Objective(recommender, night, recipe)
+    objective = (PrivateObjective if recipe.private else Objective)(recommender, night, recipe)
     if recipe.repeats_steps:
         if not champion and not resumed:
             rebuy.fit(objective, night)
         rebuy.settle(recommender)
     return objective
+
+
+def _choose(model: Recommender, recipe: Recipe) -> None:
+    """What of the model above the texts doesn't learn."""
+    items = model.items
+    for own in (items.own, items.own_bias):
+        own.requires_grad_(recipe.id_lr > 0)
+    if not recipe.counted:
+        model.heads.requires_grad_(False)
+        items.pull.requires_grad_(False)
+    if recipe.private:  # a row for each tag of a catalogue: noise on all of them would say more than they do
+        items.tags.requires_grad_(False)
 
 
 def _start_heads(model: Recommender, night: Night) -> None:
@@ -74,7 +86,8 @@ def remember(
 ) -> None:
     """Give the items what was counted of them by the midnight ``until``: vectors, popularity, what purchases bring.
 
-    Where queries have a date, popularity is that of the date, and comes with them.
+    Where queries have a date, popularity is that of the date, and comes with them. A recipe that counts nothing leaves
+    items without a vector of their own.
 
     Args:
         like: int64[n] positions of items, and float32[n, id_dim] vectors that the model learned to read, to which all
@@ -82,6 +95,9 @@ def remember(
         learned: whether the items' own vectors and biases have been learned since they were counted, and stay.
     """
     items, first = model.items, since(night, recipe)
+    if not recipe.counted:
+        items.own.weight.zero_()
+        return
     if not learned:
         vectors = item_vectors(night, recipe.id_dim, recipe.seed, until)
         if like:

@@ -28,7 +28,7 @@ class Weeks(Batches):
         super().__init__(night, recipe)
         self.fresh_from = fresh_from
         times = (night.histories.of(user)[1] for user in range(len(night.user_ids)))
-        self.trends = Trends(night, since(night, recipe))
+        self.trends = Trends(night, since(night, recipe)) if recipe.counted else None
         self.moments = [_moments(each, night.cut, since(night, recipe)) for each in times]
         counts = np.array([len(days) for days in self.moments])
         if not counts.any():
@@ -54,6 +54,9 @@ class Weeks(Batches):
         return rows
 
     def _dated(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if not self.trends:
+            del batch["midnight"]
+            return super()._dated(batch)
         midnights, moment = np.unique(batch.pop("midnight"), return_inverse=True)
         trend = self.trends.at(batch["candidates"], midnights)
         return {**batch, "moment": moment.reshape(batch["last"].shape), "trend": trend}
@@ -125,6 +128,8 @@ def since(night: Night, recipe: Recipe) -> float:
     """
     if recipe.predict != "week":
         return night.cut
+    if not recipe.counted:
+        return night.cut - recipe.window  # nothing is known by what came before, and when the first user came is theirs
     first = night.histories.times.min(initial=night.cut)
     return max(night.cut - recipe.window, float(np.ceil((first + night.cut) / 2)))
 

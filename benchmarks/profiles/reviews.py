@@ -18,7 +18,7 @@ from benchmarks import Goal
 from benchmarks.accuracy import ours
 from jobs.catalogue.opinions import Opinions
 from schemas.catalogue import SENTIMENTS
-from training.recipe import Sentiment
+from training.parts import Sentiment
 from training.recipes import recipe
 from training.reviews import Reviews, load_reviews
 from training.verdict import macro_f1

@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 
 from tests.training.conftest import DAY
+from training.accounting import Guarantee
 from training.answers import Answers
 from training.calibration import Platt, reliability
 from training.card import facts, model_card
@@ -181,6 +182,18 @@ def test_what_is_missing_is_said():
     assert "The probabilities are not corrected." in told(answers=replace(NONE, reliability={"now": MEASURED}))
     alone = {name: replace(each, groups={}) for name, each in DECISION.figures.items()}
     assert "No group has 20 users, the fewest that are compared." in told(decision=replace(DECISION, figures=alone))
+
+
+def test_a_private_training_says_what_it_promises_and_what_not():
+    promised = Guarantee(2.987, 1e-5, 0.5, 1.0815, 0.05, 100, 2469).told()
+    section = model_card(PARAMETERS, NIGHT, DECISION, NONE, promised).split("## Privacy\n\n")[1].split("\n\n## ")[0]
+    assert "ε = 2.99, δ = 1e-05, where\nneighbouring data have one user more or less. 100 steps" in section
+    assert "every one of 2,469 users by themselves with\nprobability 0.0500, clipped" in section
+    assert "to length 0.5 and added Gaussian noise of 1.081 times that" in section
+    assert "- Not covered: the curve of the loss" in section
+    bare = model_card(PARAMETERS, NIGHT, DECISION, NONE, promised | {"epsilon": float("inf")})
+    assert "It was trained without noise: nothing hides what it learned of anybody." in bare
+    assert "## Privacy" not in model_card(PARAMETERS, NIGHT, DECISION, NONE)
 
 
 def test_a_version_that_loses_to_the_champion():

@@ -16,7 +16,7 @@ from tests.training.test_corpus import write_texts
 from training.backbone import load_backbone
 from training.corpus import Corpus
 from training.distil import teach
-from training.recipe import Pretraining
+from training.parts import Pretraining
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

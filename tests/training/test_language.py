@@ -10,7 +10,7 @@ import torch
 from training.backbone import load_language_model, load_tokenizer
 from training.corpus import Corpus
 from training.language import NO_LABEL, TextObjective, Texts
-from training.recipe import Pretraining
+from training.parts import Pretraining
 
 PLAN = Pretraining(steps=1, texts=8, pack=8, masked=0.5)
 MASK = 15

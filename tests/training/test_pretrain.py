@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.training.conftest import DAY, fill
 from tests.training.launcher import checkpoints, curve, fork, the_run
 from tests.training.test_corpus import write_texts
-from training.recipe import Pretraining
+from training.parts import Pretraining
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training.recipe import Pretraining, Recipe
+from training.parts import Pretraining, Privacy
+from training.recipe import Recipe
 from training.recipes import RECIPES, recipe
 
 
@@ -59,8 +60,32 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, text: str):
         recipe(str(path))
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"epsilon": 0.0}, "epsilon is 0.0, not above 0"),
+        ({"delta": 1.0}, "delta is 1.0, not between 0 and 1"),
+        ({"clip": float("inf")}, "clip is infinite: no noise is enough then"),
+    ],
+)
+def test_a_plan_that_protects_nobody(fields: dict, why: str):
+    with pytest.raises(ValueError, match=why):
+        Privacy(**fields)
+
+
+def test_a_private_recipe_by_file_and_not_in_shards_of_weights(tmp_path: Path):
+    private = recipe("cpu_private")
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(private.parameters()))
+    assert recipe(str(path)) == private
+    with pytest.raises(ValueError, match="recipe cpu_private is private: a user's gradient needs whole weights"):
+        replace(private, hardware="cpu_zero3").deepspeed(1, 2, 4)
+
+
 def test_an_unknown_name_lists_those_there_are():
-    with pytest.raises(ValueError, match="no recipe is called 'tpu'; there are: cpu, cpu_warm, sequences, gpu"):
+    with pytest.raises(
+        ValueError, match="no recipe is called 'tpu'; there are: cpu, cpu_warm, cpu_uncounted, cpu_private, seq"
+    ):
         recipe("tpu")
 
 
@@ -74,6 +99,10 @@ def test_an_unknown_name_lists_those_there_are():
         ({"replay": 1.5}, "replay is 1.5, not from 0 to 1"),
         ({"hardware": "tpu"}, "hardware is 'tpu', which has no JSON here"),
         ({"id_dim": 193}, "text_dim and id_dim must fit into dim - 1 = 192"),
+        ({"counted": False}, "counted is False, so repeats_steps must be 0"),
+        ({"counted": False, "repeats_steps": 0, "id_lr": 0.1}, "counted is False, so id_lr must be 0.0"),
+        ({"private": Privacy()}, "private, so counted must be False"),
+        ({"private": Privacy(), "counted": False, "repeats_steps": 0}, "private, so tuned_layers must be 0"),
     ],
 )
 def test_a_recipe_that_cannot_be_trained(fields: dict, why: str):

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from jobs.catalogue.opinions import Opinions
 from tests.training.launcher import checkpoints, curve, fork, the_run
 from tests.training.test_reviews import rated, write_reviews
-from training.recipe import Sentiment
+from training.parts import Sentiment
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
