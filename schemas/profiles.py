@@ -33,9 +33,10 @@ TOTALS = Table(
             sensitivity="pseudonymous",
         ),
         Column(
-            "spent",
-            "array<struct<day:date,money:decimal(28,4)>>",
-            f"paid less given back, each day of the last {RECENT}",
+            "visits",
+            "array<struct<day:date,lines:bigint,money:decimal(28,4)>>",
+            "every day with a purchase or a return: purchase lines, and what was paid less what was given back, null "
+            "where the source tells no amount; oldest first",
             required=True,
             sensitivity="pseudonymous",
         ),

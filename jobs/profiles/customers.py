@@ -10,34 +10,32 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 import schemas
-from jobs.behaviour.consent import unprofiled
 from jobs.profiles import churn, outlook
 from jobs.profiles.habits import Rhythm, loyalty
 from jobs.profiles.outlook import Outlook
 from jobs.profiles.visits import Visits, number, summary, visits
-from jobs.reads import on, upto
+from jobs.reads import on
 
-READS = {"log": upto("behaviour.log"), "preferences": on("profiles.preferences")}
+READS = {"totals": on("profiles.totals")}
 
 SAMPLE = 10_000  # customers that the models are fitted to: what that costs doesn't grow with the shop
 TOLD = [column for column in schemas.table("profiles.customers").columns if column.name != "day"]
 LATEST = number(date(9999, 12, 31))
 
 
-def customers(log: DataFrame, preferences: DataFrame, *, day: date) -> DataFrame:
+def customers(totals: DataFrame, *, day: date) -> DataFrame:
     """One row a user with a purchase up to the night; what the data can't support is null, and the run's log says so.
 
     Models are fitted to SAMPLE customers, those whose ids have the smallest hashes, and applied to all. Who wants no
     profile has no row.
 
     Args:
-        log: behaviour.log up to the night.
-        preferences: profiles.preferences of the night.
+        totals: profiles.totals of the night.
         day: the night.
     """
-    seen = visits(log.join(unprofiled(preferences), "user_id", how="left_anti"), day)
+    seen = visits(totals)
     sample = seen.orderBy(F.xxhash64("user_id"), "user_id").limit(SAMPLE).toArrow()
-    models = _Models.of(Visits.of(sample), log.sparkSession, number(day))
+    models = _Models.of(Visits.of(sample), totals.sparkSession, number(day))
     told = ", ".join(f"{column.name} {column.type}" for column in TOLD)
     return seen.mapInArrow(_teller(models, number(day)), told).withColumn("day", F.lit(day))
 

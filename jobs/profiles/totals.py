@@ -1,6 +1,6 @@
-"""What profiles.users is made of: each user's totals so far, carried from night to night."""
+"""What profiles.users and profiles.customers are made of: each user's totals so far, carried from night to night."""
 
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,7 +9,7 @@ import schemas
 from jobs.behaviour.consent import unprofiled
 from jobs.behaviour.histories import INTEREST
 from jobs.reads import before, new, on
-from schemas.profiles import HALF_LIVES, LATELY, RECENT
+from schemas.profiles import HALF_LIVES, LATELY
 
 READS = {
     "log": new("behaviour.log"),
@@ -54,14 +54,14 @@ def totals(
     parts = (
         _counts(log, known),
         _baskets(log, known),
-        _spent(log, known, day),
+        _visits(log, known),
         _recent(lines.where(F.col("settles") > F.lit(day))),
         _items(lines.where(F.col("settles") <= F.lit(day)), known),
         _prices(log, known),
     )
     for part in parts:
         rows = rows.join(part, "user_id", how="left")
-    lists = ("baskets", "spent", "recent", "items", "prices")
+    lists = ("baskets", "visits", "recent", "items", "prices")
     types = {column.name: column.type for column in schemas.table("profiles.totals").columns}
     return rows.select(
         F.lit(day).alias("day"),
@@ -109,14 +109,19 @@ def _baskets(log: DataFrame, known: DataFrame) -> DataFrame:
     return _listed(once, "began", "basket", "last", name="baskets")
 
 
-def _spent(log: DataFrame, known: DataFrame, day: date) -> DataFrame:
+def _visits(log: DataFrame, known: DataFrame) -> DataFrame:
     sign = F.when(F.expr(RETURNED), -1).otherwise(1)
-    paid = log.where(f"({BOUGHT} OR {RETURNED}) AND amount IS NOT NULL").select(
-        "user_id", "day", (F.col("amount").cast("decimal(18,4)") * sign).cast(MONEY).alias("money")
+    fresh = (
+        log.where(f"{BOUGHT} OR {RETURNED}")
+        .groupBy("user_id", "day")
+        .agg(
+            F.count_if(F.expr(BOUGHT)).alias("lines"),
+            F.sum(F.col("amount").cast("decimal(18,4)") * sign).cast(MONEY).alias("money"),
+        )
     )
-    every = paid.unionByName(known.select("user_id", F.inline("spent")))
-    recent = every.where(F.col("day") > F.lit(day - timedelta(days=RECENT)))
-    return _listed(recent.groupBy("user_id", "day").agg(F.sum("money").alias("money")), "day", "money", name="spent")
+    both = fresh.unionByName(known.select("user_id", F.inline("visits")))
+    daily = both.groupBy("user_id", "day").agg(F.sum("lines").alias("lines"), F.sum("money").cast(MONEY).alias("money"))
+    return _listed(daily, "day", "lines", "money", name="visits")
 
 
 def _prices(log: DataFrame, known: DataFrame) -> DataFrame:

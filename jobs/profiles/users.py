@@ -96,7 +96,9 @@ def _with_attributes(seen: DataFrame, known: DataFrame | None, refusing: DataFra
 def _counted(totals: DataFrame, day: date) -> DataFrame:
     """Per user of the log: events, lines, baskets, days, money, and when they come."""
     nothing = F.lit(0).cast("decimal(38,4)")
-    spent = F.aggregate("spent", nothing, lambda total, one: (total + one["money"]).cast("decimal(38,4)"))
+    since = F.lit(day - timedelta(days=RECENT))
+    paid = F.filter("visits", lambda one: (one["day"] > since) & one["money"].isNotNull())
+    spent = F.aggregate(paid, nothing, lambda total, one: (total + one["money"]).cast("decimal(38,4)"))
     hours = 24 // len(PARTS_OF_DAY)
     # step by step: an expression within another is worked out anew for each element
     visits = (
@@ -110,7 +112,6 @@ def _counted(totals: DataFrame, day: date) -> DataFrame:
         .withColumn("_gaps", F.zip_with(F.slice("_days", 2, "_later"), F.slice("_days", 1, "_later"), F.datediff))
         .withColumn("_gaps", F.array_sort("_gaps"))
     )
-    since = F.lit(day - timedelta(days=RECENT))
     middle = [F.get("_gaps", F.floor((F.size("_gaps") - back) / 2).cast("int")) for back in (1, 0)]
     return visits.select(
         "user_id",

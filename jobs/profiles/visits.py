@@ -16,25 +16,20 @@ def number(day: date) -> int:
     return (day - EPOCH).days
 
 
-def visits(log: DataFrame, day: date) -> DataFrame:
-    """One row a user with a purchase up to ``day``: ``user_id`` and three arrays of one length, oldest first.
+def visits(totals: DataFrame) -> DataFrame:
+    """One row a user of profiles.totals with a purchase: ``user_id`` and three arrays of one length, oldest first.
 
     ``days`` (int) are days since 1970-01-01 with a purchase or a return, ``lines`` (int) their purchase lines, 0 where
     something was only brought back, and ``money`` (double) what was paid less what was given back; null where the
     source tells no amount of the day.
     """
-    bought, returned = F.col("event_type") == "purchase", F.col("event_type") == "return"
-    # decimals add up to the same in any order
-    money = F.col("amount").cast("decimal(18,4)") * F.when(returned, -1).otherwise(1)
-    daily = (
-        log.where(F.col("day") <= F.lit(day))
-        .where(bought | returned)
-        .groupBy("user_id", F.unix_date("day").alias("days"))
-        .agg(F.count_if(bought).cast("int").alias("lines"), F.sum(money).cast("double").alias("money"))
-    )
-    told = F.sort_array(F.collect_list(F.struct("days", "lines", "money"))).alias("told")
-    by_user = daily.groupBy("user_id").agg(told, F.max("lines").alias("most")).where("most > 0")
-    return by_user.select("user_id", *(F.col("told")[name].alias(name) for name in ("days", "lines", "money")))
+    told = {
+        "days": F.transform("visits", lambda one: F.unix_date(one["day"])),
+        "lines": F.transform("visits", lambda one: one["lines"].cast("int")),
+        "money": F.transform("visits", lambda one: one["money"].cast("double")),
+    }
+    bought = totals.where(F.exists("visits", lambda one: one["lines"] > 0))
+    return bought.select("user_id", *(column.alias(name) for name, column in told.items()))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from jobs.profiles import churn
 from jobs.profiles.customers import customers
 from jobs.profiles.habits import Rhythm
 from jobs.profiles.lifetime import Lifetime, Spending, Visiting
+from jobs.profiles.totals import totals
 from jobs.profiles.visits import Summary, Visits, number
 
 NIGHT = date(2024, 3, 1)
@@ -25,13 +26,17 @@ def bought(user_id, days_ago, amount=10.0, **changes):
     return row | {"event_id": f"{user_id}{days_ago}"} | changes
 
 
+def so_far(log, preferences):
+    return totals(log, None, None, preferences, day=NIGHT)
+
+
 @pytest.fixture
 def run(frame):
     """profiles.customers by user_id, none of which the gate refuses."""
 
     def make(*lines, refusing=()):
         wishes = [{"user_id": user, "preference": "no_profiling"} for user in refusing]
-        told = customers(frame("behaviour.log", *lines), frame("profiles.preferences", *wishes), day=NIGHT)
+        told = customers(so_far(frame("behaviour.log", *lines), frame("profiles.preferences", *wishes)), day=NIGHT)
         made = judge(told, schemas.table("profiles.customers")).collect()
         assert [row for row in made if row["_rule"]] == []
         return {row["user_id"]: row.asDict() for row in made}
@@ -111,7 +116,7 @@ def test_a_shop_is_foretold_the_same_in_any_order_of_its_rows(run, frame, spark)
     risk = np.array([made[f"u{n:03}"]["p_churn"] for n in range(160)])
     assert risk[gone].min() > risk[~gone].mean()
     shuffled = frame("behaviour.log", *reversed(lines)).repartition(5)
-    again = customers(shuffled, frame("profiles.preferences"), day=NIGHT).collect()
+    again = customers(so_far(shuffled, frame("profiles.preferences")), day=NIGHT).collect()
     assert {row["user_id"]: row.asDict() for row in again} == {
         user: {name: value for name, value in row.items() if not name.startswith("_")} for user, row in made.items()
     }

@@ -72,7 +72,7 @@ def test_nights_one_by_one_are_all_of_them_at_once_and_a_rerun_gives_the_same_bi
     assert night(rows, days[-1], refusing=("cy",)) == one_by_one[days[-1]]
     assert night(rows, days[2], one_by_one[days[1]], days[1], ("cy",)) == one_by_one[days[2]]
     refused = {row["user_id"]: row for row in one_by_one[days[-1]]}["cy"]
-    nothing = {"refused": True, "events": 0, "purchases": 0, "baskets": [], "spent": [], "recent": [], "items": []}
+    nothing = {"refused": True, "events": 0, "purchases": 0, "baskets": [], "visits": [], "recent": [], "items": []}
     nothing |= {"prices": []}
     nothing |= dict.fromkeys(("first_day", "last_day", "discount", "shelf")) | {"day": days[-1], "user_id": "cy"}
     assert refused == nothing
@@ -85,7 +85,10 @@ def test_a_night_reads_nothing_of_the_log_but_its_own_lines(night):
     day = FIRST + timedelta(days=7)
     (ann,) = night([line(2, day, "ann", item_id="pear", amount=4.0)], day, before, FIRST)
     assert (ann["events"], ann["purchases"], ann["first_day"], ann["last_day"]) == (2, 2, FIRST, day)
-    assert [(one["day"], float(one["money"])) for one in ann["spent"]] == [(FIRST, 2.5), (day, 4.0)]
+    assert [(one["day"], one["lines"], float(one["money"])) for one in ann["visits"]] == [
+        (FIRST, 1, 2.5),
+        (day, 1, 4.0),
+    ]
     assert [one["last"] for one in ann["baskets"]] == [FIRST, day]
     assert ann["recent"] == [{"item_id": "pear", "day": day, "lines": 1, "looks": 0}]
     weights = [2 ** (-7 / 28), 2 ** (-7 / 91), 2 ** (-7 / 364)]
@@ -138,7 +141,8 @@ def test_clocks_that_run_backwards_lose_nothing(night):
     ]
     (ann,) = night(rows, day, before, FIRST)
     assert (ann["events"], ann["purchases"], ann["first_day"], ann["last_day"]) == (4, 3, long_ago, FIRST)
-    assert [(one["day"], float(one["money"])) for one in ann["spent"]] == [(long_ago, 3.0), (FIRST, 5.0)]
+    visits = [(one["day"], one["lines"], float(one["money"])) for one in ann["visits"]]
+    assert visits == [(long_ago, 1, 3.0), (FIRST, 2, 5.0)]
     assert [one["began"] for one in ann["baskets"]] == [datetime(2024, 1, 21, 10), datetime(2024, 3, 1, 9)]
     assert [(one["item_id"], one["lines"], one["settled"]) for one in ann["items"]] == [("apple", 1, day)]
     assert ann["recent"] == [{"item_id": "apple", "day": FIRST, "lines": 2, "looks": 0}]
@@ -158,7 +162,7 @@ def test_one_user_with_most_of_the_events_is_added_up_before_anything_is_shuffle
         200,
     )
     assert {one["lines"] for one in robot["recent"]} == {100}
-    assert [float(one["money"]) for one in robot["spent"]] == [200.0]
+    assert [float(one["money"]) for one in robot["visits"]] == [200.0]
     assert (ann["user_id"], ann["events"]) == ("ann", 1)
     wishes = frame("profiles.preferences")
     made = totals(frame("behaviour.log", *busy[:2]).repartition(3), None, None, wishes, day=FIRST)

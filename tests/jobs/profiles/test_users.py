@@ -226,7 +226,7 @@ def test_the_half_life_is_the_one_that_foretells_the_last_week(frame, lately, li
     old = {"item_id": "apple", "lines": 9, "settled": day, "weights": [9 * 2 ** (-300 / each) for each in half_lives]}
     late = {"item_id": "bread", "lines": 1, "settled": day, "weights": [1.0, 1.0, 1.0]}
     recent = {"item_id": lately, "day": NIGHT, "lines": lines, "looks": 0}
-    counts = {"refused": False, "events": 10, "purchases": 10, "baskets": [], "spent": []}
+    counts = {"refused": False, "events": 10, "purchases": 10, "baskets": [], "visits": []}
     so_far = frame(
         "profiles.totals", {"day": NIGHT, "user_id": "ann", "recent": [recent], "items": [old, late], **counts}
     )
