@@ -51,11 +51,12 @@ def test_the_dpp_counts_the_logarithm_of_what_is_left_by_the_same_weight():
 
 @pytest.mark.parametrize("kind", [0.0, 1.0])
 def test_calibration_draws_to_the_histories_categories_by_either_re_ranker(kind):
-    lists = one(strength=0.0, length=2, dpp=kind, calibration=1.0)
+    lists = one(length=2, dpp=kind, calibration=1.0)
     alone = 0.5 * math.log(0.5 / 0.995) + 0.5 * math.log(0.5 / 0.005)
     # 3 stands far behind, but with it half of the list is of the other half of the history
     assert lists.picks.tolist() == [[0, 3]]
-    np.testing.assert_allclose(lists.scores, [[1 - alone, 0.3]], atol=1e-12)
+    unlike = 0.0 if kind else 0.5 / 2  # of the first and of 3, which is unlike it
+    np.testing.assert_allclose(lists.scores, [[1 - alone + unlike, 0.3 + unlike]], atol=1e-7)
     assert one(strength=0.0, length=2, dpp=kind, calibration=0.1).picks.tolist() == [[0, 1]]
 
 

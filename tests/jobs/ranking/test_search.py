@@ -5,7 +5,7 @@ import pytest
 
 from jobs.lists.genetic import genetic
 from jobs.ranking.pareto import nondominated
-from jobs.ranking.rerank import Tastes
+from jobs.ranking.rerank import Tastes, few
 from jobs.ranking.search import Problem, dual, grid
 from jobs.ranking.trial import Trial
 
@@ -61,6 +61,8 @@ def test_a_search_moves_the_parameters_that_it_may(problem, search):
     moved = found.weights[:, len(NAMES) :] != [0, 0, 1]
     assert moved.any(axis=0).all()
     assert (~moved).all(axis=1).any()
+    if search is not genetic:
+        assert {tuple(row) for row in few(PARAMETERS)} <= {tuple(row) for row in found.weights[:, len(NAMES) :]}
     np.testing.assert_allclose(problem[0].evaluate(found.weights[-3:]), found.values[-3:], rtol=1e-6)
 
 

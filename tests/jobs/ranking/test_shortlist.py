@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jobs.ranking.blend import unit
+from jobs.ranking.cosines import on_grid
 from jobs.ranking.diversify import Picked, mmr
 from jobs.ranking.dpp import dpp
 from jobs.ranking.places import Limits
@@ -68,3 +69,24 @@ def test_what_is_nearly_as_good_outside_of_a_shortlist_is_compared_exactly():
         lists = make(base, vectors, np.full(2, trade), 40)
         assert lists.picks[0].tolist() == [90, *range(39)]
         assert lists.picks[1].tolist() == list(range(40))
+
+
+@pytest.mark.parametrize(("make", "module"), [(dpp, "dpp"), (mmr, "diversify")])
+def test_what_float32_cannot_tell_apart_is_decided_over_all_candidates(make, module, monkeypatch):
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((20, 1, 1, 24))
+    near = 1e-7 * rng.standard_normal((20, 1, 200, 24))
+    vectors = unit((centres + near)[:, 0].astype(np.float32))
+    vectors[:, 0] = unit((centres[:, 0, 0] + 0.05 * rng.standard_normal((20, 24))).astype(np.float32))
+    base = np.full((20, 200), 0.5)
+    base[:, 0] = 1.0  # chosen first; then 199 differ in their cosine to it by less than float32 sees
+    short = make(base, vectors, np.full(20, 0.7), 12)
+    monkeypatch.setattr(f"jobs.ranking.{module}.SIZE", 200)
+    whole = make(base, vectors, np.full(20, 0.7), 12)
+    for name in ("picks", "scores", "diversity"):
+        np.testing.assert_array_equal(getattr(short, name), getattr(whole, name))
+    for user in range(20):  # and that is the one of the smallest exact cosine
+        exact = on_grid(vectors[user])
+        cosines = exact[1:] @ exact[0]
+        least = np.square(cosines) if make is dpp else cosines
+        assert short.picks[user, 1] == 1 + least.argmin()
