@@ -297,6 +297,12 @@ RECOMMENDATIONS = Table(
             minimum=0,
         ),
         Column(
+            "margin",
+            "double",
+            "the part of expected_revenue that the item's cost leaves; null where the source tells no cost",
+            minimum=0,
+        ),
+        Column(
             "novelty", "double", "surprise: 0 for what everybody takes, 1 for what nobody does", minimum=0, maximum=1
         ),
         Column("fairness", "double", "1 for an item of a small supplier, 0 of a large one; null without a brand"),

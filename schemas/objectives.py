@@ -44,6 +44,14 @@ OBJECTIVES = (
         "paid",
         heavy=True,
     ),
+    Objective(
+        "margin",
+        "money",
+        "the part of expected_revenue that the item's cost leaves; 0 where it costs more than its price",
+        "margin",
+        "paid",
+        heavy=True,
+    ),
     Objective("novelty", "1", "the surprise of an item: 0 if everybody takes it, 1 if nobody does", "novelty"),
     Objective("fairness", "1", "1 for an item of a small supplier, 0 of a large one", "fairness"),
     Objective("diversity", "1 - cosine", "how unlike the item is to those above it in the list", "diversity"),
@@ -54,6 +62,7 @@ BY_NAME = {objective.name: objective for objective in OBJECTIVES}
 MEASURES = {
     "ndcg": "NDCG of what the user then took",
     "revenue": "money that the user then paid for items of the list",
+    "margin": "money that the user then paid for items of the list, less what they cost the shop",
     "novelty": "mean surprise of the list's items",
     "fairness": "share of the list's items that small suppliers made",
     "diversity": "mean, over the places below the first, of 1 - the largest cosine to an item above",
@@ -64,6 +73,7 @@ WEIGHTS = {
     "relevance": 0.8,
     "satisfaction": 0.0,
     "expected_revenue": 0.1,
+    "margin": 0.0,
     "novelty": 0.0,
     "fairness": 0.0,
     "diversity": 0.1,
@@ -98,6 +108,7 @@ class Terms:
     powers: tuple[tuple[str, float], ...] = (
         ("ndcg", 1.0),
         ("revenue", 1.0),
+        ("margin", 1.0),
         ("diversity", 0.5),
         ("novelty", 0.25),
         ("fairness", 0.25),

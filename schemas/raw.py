@@ -74,6 +74,7 @@ ITEMS = Table(
         Column("brand", "string", "brand or manufacturer"),
         Column("category_path", "array<string>", "from the widest category to the narrowest"),
         Column("price", "double", "list price; null where the source has none", minimum=0, maximum=1e6),
+        Column("cost", "double", "what a unit costs the shop; null where it isn't told", minimum=0, maximum=1e6),
         Column("available", "boolean", "whether it is on sale; null where the source doesn't say"),
         Column("stock", "double", "units on hand; null where the source doesn't say", minimum=0, maximum=1e9),
     ),

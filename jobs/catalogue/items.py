@@ -64,6 +64,7 @@ def items(log: DataFrame, items: DataFrame, forecasts: DataFrame | None, *, day:
             "category"
         ),
         F.coalesce("recent_price", "last_price", "list_price").alias("price"),
+        "cost",
         "price_history",
         F.coalesce("purchases", F.lit(0)).alias("purchases"),
         F.coalesce("purchases_28d", F.lit(0)).alias("purchases_28d"),
@@ -87,6 +88,7 @@ def _described(items: DataFrame) -> DataFrame:
         cleaned("brand").alias("brand"),
         F.coalesce(path, F.array().cast("array<string>")).alias("category_path"),
         F.col("price").alias("list_price"),
+        "cost",
         "available",
         "stock",
     )

@@ -69,7 +69,7 @@ def summary(lake: str, day: date) -> dict:
         "metrics": [_headline(contender) for contender in judged(version)],
         "absent": [
             name
-            for name in ("p_click", "p_purchase", "expected_revenue", "fairness")
+            for name in ("p_click", "p_purchase", "expected_revenue", "margin", "fairness")
             if lists[name].null_count == len(lists)
         ],
         "front": fronts.plotted(front),

@@ -23,10 +23,10 @@ from jobs.ranking.rules import Ruled, bumps, ruled
 from jobs.ranking.values import Scale
 from schemas.lists import Surface
 
-TOLD = ("relevance", "p_click", "p_purchase", "satisfaction", "expected_revenue", "novelty", "fairness")
+TOLD = ("relevance", "p_click", "p_purchase", "satisfaction", "expected_revenue", "margin", "novelty", "fairness")
 CHOSEN = (
     "user_id string, rank int, item_id string, score double, relevance double, p_click double, p_purchase double, "
-    "satisfaction double, expected_revenue double, novelty double, fairness double, diversity double, "
+    "satisfaction double, expected_revenue double, margin double, novelty double, fairness double, diversity double, "
     "weights map<string,double>, reason string, rules array<string>, propensity double, policy string"
 )
 NAMES = [column.split()[0] for column in CHOSEN.split(", ")]

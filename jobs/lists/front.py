@@ -108,7 +108,7 @@ def _searched(held: Held, since: dict[str, dict[str, float]], shelf: Shelf) -> l
 def _explored(each: float, told: str) -> dict:
     """The columns of exploration, where a place costs ``each``."""
     places = afforded(each)
-    cut = f", cut from {EXPLORING.budget:.2f} to keep to {EXPLORING.most:.1%}" if places < EXPLORING.budget else ""
+    cut = f", cut from {EXPLORING.budget:.2f} to keep to {EXPLORING.most:.1%}," if places < EXPLORING.budget else ""
     words = f"{told} Exploration of {places:.2f} places a list{cut} costs {each * places:.2%} of {SHOPPERS}."
     return {"explored": places, "explored_cost": each * places, "told": words}
 

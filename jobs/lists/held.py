@@ -62,11 +62,12 @@ class Held:
             rows["relevant"].to_numpy().astype(np.int64),
             surface.length,
             tastes(positions, rows["past"].combine_chunks(), shelf),
+            paid * np.nan_to_num(shelf.margins[positions]) if "margin" in scales else None,
         )
         ages = (np.datetime64(day) - rows["day"].to_numpy().astype("datetime64[D]")).astype(np.int64)
         supported = {BY_NAME[name].measure for name in (*scales, "diversity")}
         if not paid.any():
-            supported -= {"revenue"}
+            supported -= {"revenue", "margin"}
         measures = tuple(name for name in MEASURES if name in supported)
         audience = np.array(rows["audience"].to_pylist())
         return cls(trial, scales, 0.5 ** (ages / half_life), audience, measures, liking(values))

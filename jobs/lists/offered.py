@@ -13,7 +13,7 @@ from jobs.lists.named import ASKED, Named
 from jobs.lists.popularity import Popularity
 from jobs.ranking.blend import unit
 from jobs.ranking.rerank import Tastes
-from jobs.ranking.values import novelty, satisfaction, small_suppliers
+from jobs.ranking.values import margins, novelty, satisfaction, small_suppliers
 from schemas.catalogue import TREND_HALF_LIVES, TREND_PRIOR
 from schemas.objectives import ARRIVED_DAYS, SATISFACTION
 
@@ -32,6 +32,7 @@ class Shelf:
         titles: of the items.
         novelty: float64 [items].
         fairness: float64 [items], NaN where the brand is not known.
+        margins: float64 [items], the part of its price that the cost leaves; NaN where unknown.
         seen: float64 [items], how often an item was taken of late, in counts that halve every month.
         arrived: bool [items], whether it was first seen within ARRIVED_DAYS, or is on sale and nobody touched it yet.
         popularity: of the items.
@@ -43,6 +44,7 @@ class Shelf:
     titles: list[str]
     novelty: np.ndarray
     fairness: np.ndarray
+    margins: np.ndarray
     seen: np.ndarray
     arrived: np.ndarray
     popularity: Popularity
@@ -63,13 +65,13 @@ class Shelf:
         )
         since = F.lit(day - timedelta(days=ARRIVED_DAYS))
         arrived = F.when(F.col("first_seen").isNull(), F.col("on_sale")).otherwise(F.col("first_seen") > since)
-        told = items.select("item_id", "title", "purchases_28d", arrived.alias("arrived"), *ASKED)
+        told = items.select("item_id", "title", "purchases_28d", "cost", arrived.alias("arrived"), *ASKED)
         block = Block.pull(of_items.join(told, "item_id", how="inner"))
         return cls.of(block, Popularity.pull(histories, who, block, day))
 
     @classmethod
     def of(cls, block: Block, popularity: Popularity) -> "Shelf":
-        """Of a block with vector, sales_vector, title, purchases_28d, arrived, and the columns that rules read."""
+        """Of a block with vector, sales_vector, title, purchases_28d, cost, arrived, and what rules read."""
         named = Named.of(block)
         sales = block.columns["purchases_28d"].fill_null(0).to_numpy().astype(np.float64)
         return cls(
@@ -79,6 +81,7 @@ class Shelf:
             block.columns["title"].to_pylist(),
             novelty(popularity.shoppers[:, -1], popularity.histories),
             small_suppliers(named.goods.brands, sales),
+            margins(named.goods.prices, block.columns["cost"].cast(pa.float64()).to_numpy()),
             _seen(block.matrix("sales_vector")),
             block.columns["arrived"].to_numpy(),
             popularity,
@@ -111,9 +114,9 @@ def objectives(offers: pa.ListArray, shelf: Shelf, least: int = 0) -> tuple[np.n
     positions[place] = shelf.block.positions(flat.field("item_id"))
     told = {name: matrix_of(flat.field(name), place) for name in TOLD}
     spend = told.pop("spend")
-    price, new, small = (
+    price, new, small, left = (
         np.ma.array(np.nan_to_num(each[positions]), mask=~place | np.isnan(each[positions]))
-        for each in (shelf.named.goods.prices, shelf.novelty, shelf.fairness)
+        for each in (shelf.named.goods.prices, shelf.novelty, shelf.fairness, shelf.margins)
     )
     probability = np.ma.where(np.ma.getmaskarray(told["p_purchase"]), told["relevance"], told["p_purchase"])
     revenue = np.ma.where(np.ma.getmaskarray(spend), price, spend) * probability
@@ -122,6 +125,7 @@ def objectives(offers: pa.ListArray, shelf: Shelf, least: int = 0) -> tuple[np.n
         **told,
         "satisfaction": pleased,
         "expected_revenue": revenue,
+        "margin": revenue * left,
         "novelty": new,
         "fairness": small,
     }

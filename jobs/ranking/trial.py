@@ -23,6 +23,7 @@ class Trial:
         relevant: int64 [n], how many items the user then took, candidates or not; at least 1.
         length: places of a list.
         tastes: of the users; None where no policy asks for them.
+        earned: float64 [n, c], what their cost left of it to the shop; None where no cost is known.
     """
 
     values: dict[str, np.ndarray]
@@ -33,6 +34,7 @@ class Trial:
     relevant: np.ndarray
     length: int
     tastes: Tastes | None = None
+    earned: np.ndarray | None = None
 
     def __post_init__(self):
         for name, values in self.values.items():
@@ -51,7 +53,8 @@ class Trial:
         values = {name: each[rows] for name, each in self.values.items()}
         told = (each[rows] for each in (self.positions, self.taken, self.paid, self.relevant))
         tastes = None if self.tastes is None else self.tastes.rows(rows)
-        return Trial(values, self.units, *told, self.length, tastes)
+        earned = None if self.earned is None else self.earned[rows]
+        return Trial(values, self.units, *told, self.length, tastes, earned)
 
     @property
     def ideal(self) -> np.ndarray:
@@ -70,10 +73,11 @@ class Trial:
         Returns:
             ``ndcg``: of what the user then took (binary gains, discount 1 / log2(rank + 1)); ``revenue``: the
             money the user then paid for items of the list; ``diversity``: mean over the places below the first of 1 -
-            the largest cosine to an item above; and by objective the mean of its values over the list.
+            the largest cosine to an item above; by objective the mean of its values over the list; but ``margin`` what
+            the user then paid for items of the list, less what they cost.
         """
         count = len(next(iter(weights.values())))
-        names = ("ndcg", "revenue", "diversity", *self.values)
+        names = {"ndcg", "revenue", "diversity", *self.values, *(("margin",) if self.earned is not None else ())}
         told = {name: np.zeros((count, len(self))) for name in names}
         for start in range(0, len(self), USERS_AT_ONCE):
             users = slice(start, start + USERS_AT_ONCE)
@@ -166,4 +170,6 @@ class Trial:
         }
         for name, values in self.values.items():
             found[name] = np.where(listed, values[users][rows, places], 0.0).sum(axis=2) / length
+        if self.earned is not None:
+            found["margin"] = np.where(listed, self.earned[users][rows, places], 0.0).sum(axis=2)
         return {name: each.T for name, each in found.items()}

@@ -45,6 +45,18 @@ def small_suppliers(suppliers: np.ndarray, sales: np.ndarray) -> np.ndarray:
     return np.where(known, small[suppliers], np.nan)
 
 
+def margins(prices: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """float64 [m], 0 to 1: the part of its price that an item's cost leaves; NaN where either is not known.
+
+    0 for an item that costs as much as its price or more, or that is given away.
+
+    Args:
+        prices, costs: float64 [m] of a unit, not negative; NaN where unknown.
+    """
+    left = np.maximum(prices - costs, 0.0)
+    return np.divide(left, prices, out=np.where(np.isnan(left), np.nan, 0.0), where=prices > 0)
+
+
 def satisfaction(
     p_click: np.ma.MaskedArray, p_purchase: np.ma.MaskedArray, shares: Mapping[str, float]
 ) -> np.ma.MaskedArray:

@@ -125,7 +125,7 @@ def test_stock_is_held_against_what_the_newest_forecast_expects_of_the_days_to_c
 
 
 def test_an_item_nobody_touched_has_zeros_not_nulls(run):
-    assert run([{"item_id": "apple", "title": "Apple"}])["apple"] == {
+    assert run([{"item_id": "apple", "title": "Apple", "cost": 1.25}])["apple"] == {
         "day": NIGHT,
         "item_id": "apple",
         "title": "Apple",
@@ -134,6 +134,7 @@ def test_an_item_nobody_touched_has_zeros_not_nulls(run):
         "category_path": [],
         "category": "unknown",
         "price": None,
+        "cost": 1.25,
         "price_history": None,
         "purchases": 0,
         "purchases_28d": 0,

@@ -90,7 +90,7 @@ def test_counts_and_figures_are_the_nights(lake):
         {"name": "candidate", "figures": {"ndcg_at_10": 0.25}},
         {"name": "popularity", "figures": {"ndcg_at_10": 0.125}},
     ]
-    assert told["absent"] == ["p_click", "expected_revenue", "fairness"]
+    assert told["absent"] == ["p_click", "expected_revenue", "margin", "fairness"]
 
 
 def test_one_shopper_of_each_of_three_segments_with_the_latest_events_first(lake):

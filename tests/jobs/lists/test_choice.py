@@ -61,7 +61,7 @@ def shelf():
     rows = [
         {"item_id": name, "title": name.title(), "vector": vector, "brand": brand, "category": path[1]}
         | {"category_path": path, "price": price, "available": True, "purchases_28d": 1, "sales_vector": []}
-        | {"arrived": name == "cake", "days_of_supply": None}
+        | {"arrived": name == "cake", "days_of_supply": None, "cost": {"apple": 1.5, "pear": 3.0}.get(name)}
         for name, (vector, brand, path, price) in ITEMS.items()
     ]
     types = {name: pa.list_(pa.float32()) for name in ("vector", "sales_vector")} | {
@@ -106,6 +106,16 @@ def test_without_rules_and_wishes_nothing_moves(choose):
     # scaled relevance 1, .75, .25, 0 and revenue 1, .5, .08.., none; pear is like apple, bread and cake are not
     assert column(rows, "item_id") == ["apple", "pear", "bread"]
     assert column(rows, "rules") == [[], [], []]
+
+
+def test_a_margin_is_what_the_cost_leaves_of_the_revenue_and_unknown_without_a_cost(choose):
+    # apple .5 x 3 with half of it left, pear costs more than its price, bread's cost is not told
+    assert column(choose(), "margin") == [0.75, 0.0, None]
+    only = {"relevance": Scale(0.5, np.inf), "margin": Scale(1.0, np.inf)}
+    weighed = Weighed(("relevance", "margin", "diversity"), {"everybody": np.array([0.0, 1.0, 0.0])}, only, None)
+    rows = choose(weighed=weighed)
+    assert column(rows, "item_id")[0] == "apple"
+    assert column(rows, "score") == [0.75, 0.0, 0.0]
 
 
 def test_what_is_excluded_is_not_chosen(choose):

@@ -24,7 +24,7 @@ ITEMS = {"apple": [1, 0, 9], "bread": [1, 0, 9], "cake": [0, 1, 9]}
 def night(shop):
     """Rows by audience, in order of the points, of a night whose users of the last weeks are {nights back: users}."""
 
-    def night(weeks, last=None, offers=OFFERS, **terms):
+    def night(weeks, last=None, offers=OFFERS, costs=None, **terms):
         rows = [
             {
                 "day": shop.night - timedelta(days=back),
@@ -40,6 +40,7 @@ def night(shop):
         ]
         sold = {"apple": ("own", 1), "bread": ("own", 1), "cake": ("big", 9)}
         items = [shop.item(name, brand=brand) | {"purchases_28d": n} for name, (brand, n) in sold.items()]
+        items = [each | {"cost": (costs or {}).get(each["item_id"])} for each in items]
         candidates = shop.frame(
             "lists.candidates",
             *(
@@ -112,6 +113,13 @@ def test_measures_are_what_the_users_then_did(made):
     # bread is like apple, cake isn't
     assert alone["relevance"]["diversity"] == pytest.approx(0.5)
     assert alone["relevance"]["fairness"] == pytest.approx(2 / 3)
+
+
+def test_a_margin_is_weighed_and_measured_where_costs_are_told(night):
+    rows = night({0: ["ann"]}, costs={"apple": 0.25, "bread": 0.5}, search="grid", evaluations=30)["everybody"]
+    assert "margin" in rows[0]["weights"]
+    # all three are listed; of the 2 paid for apple .75 is left, and nobody knows what cake costs
+    assert {row["measures"]["margin"] for row in rows} == {1.5}
 
 
 def test_everybodys_choice_tells_what_exploration_costs(made):

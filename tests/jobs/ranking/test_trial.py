@@ -45,6 +45,14 @@ def test_what_two_policies_had_by_hand():
     np.testing.assert_allclose(found["expected_revenue"], [[0.25, 0.5], [0.75, 0.5]])
 
 
+def test_margin_is_what_was_earned_and_nothing_where_no_cost_is_known():
+    earned = np.array([[0.0, 1.0, 2.0], [0.5, 0.0, 0.0]])
+    values = trial().values | {"margin": np.array([[0.0, 0.0, 9.0], [9.0, 0.0, 0.0]])}
+    found = trial(values=values, earned=earned).outcomes(policy(relevance=1.0) | {"margin": np.zeros(1)})
+    np.testing.assert_allclose(found["margin"], [[1.0, 0.5]])
+    assert "margin" not in trial().outcomes(policy(relevance=1.0))
+
+
 def test_diversity_is_chosen_for_its_weight():
     # after item 0: item 1 has .5 x .5, item 2 has 0 + .5 x 1/2: equal, so the first; a little more and it turns
     less, more = (trial().outcomes(policy(1 - w, 0, w))["diversity"][0, 0] for w in (0.5, 0.51))

@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 
-from jobs.ranking.values import Scale, novelty, satisfaction, small_suppliers
+from jobs.ranking.values import Scale, margins, novelty, satisfaction, small_suppliers
 
 
 def masked(*rows):
     return np.ma.masked_invalid(np.array(rows, dtype=np.float64))
+
+
+def test_a_margin_is_what_the_cost_leaves_of_the_price_and_never_below_0():
+    prices, costs = np.array([4.0, 2.0, 0.0, np.nan, 5.0]), np.array([1.0, 3.0, 1.0, 1.0, np.nan])
+    np.testing.assert_array_equal(margins(prices, costs), [0.75, 0, 0, np.nan, np.nan])
 
 
 def test_novelty_from_what_everybody_takes_to_what_nobody_does():
