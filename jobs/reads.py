@@ -10,9 +10,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Read:
-    """One argument of a job. ``nights`` limits ``last`` and ``before``; an absent ``optional`` table is None."""
+    """One argument of a job. ``nights`` limits ``last``, ``before``, ``around``; absent and ``optional`` is None."""
 
-    kind: Literal["on", "upto", "last", "new", "before", "source", "model", "sentiment", "privacy"]
+    kind: Literal["on", "upto", "last", "new", "before", "source", "model", "sentiment", "privacy", "around"]
     table: str = ""
     nights: int | None = None
     optional: bool = False
@@ -41,6 +41,11 @@ def new(table: str, *, optional: bool = False) -> Read:
 def before(table: str, *, nights: int | None = None, optional: bool = False) -> Read:
     """The rows of the nights (all, or the last ``nights``) before those that ``new`` hands in."""
     return Read("before", table, nights, optional)
+
+
+def around(table: str, nights: int, *, optional: bool = False) -> Read:
+    """The rows of tonight and of fewer than ``nights`` nights before and after it: for what may be spent but once."""
+    return Read("around", table, nights, optional)
 
 
 def source() -> Read:

@@ -172,12 +172,14 @@ def _hand_in(read: Read, job: Job, lake: Lake, night: Night, after: date | None,
         return None
     if read.optional and not lake.exists(table):
         return None
+    reach = timedelta(days=read.nights or 0)
     first, last = {
         "on": (night.day - timedelta(days=1), night.day),
         "upto": (None, night.day),
-        "last": (night.day - timedelta(days=read.nights or 0), night.day),
+        "last": (night.day - reach, night.day),
+        "around": (night.day - reach, night.day + reach - timedelta(days=1)),
         "new": (after, night.day),
-        "before": (after - timedelta(days=read.nights) if after and read.nights else None, after),
+        "before": (after - reach if after and read.nights else None, after),
     }[read.kind]
     return lake.read(table, first, last)
 

@@ -1,7 +1,7 @@
 """Insight: what the night says of itself."""
 
 from schemas.contract import DAY, YEAR, Column, Table
-from schemas.exports import COHORTS
+from schemas.exports import BUDGET, COHORTS, RELEASED
 
 QUALITY = Table(
     name="insight.quality",
@@ -51,4 +51,4 @@ FORECASTS = Table(
     ),
 )
 
-TABLES = (QUALITY, FORECASTS, COHORTS)
+TABLES = (QUALITY, FORECASTS, COHORTS, RELEASED, BUDGET)

@@ -83,7 +83,7 @@ def generalised(cells: dict[tuple[str, ...], int], k: int) -> dict[tuple[str, ..
 def age_group(attributes: str) -> Column:
     """``age`` of a map of attributes: as the shop has it, but years as their decade, ``30-39``; null if unknown."""
     age = F.trim(F.col(attributes)["age"])
-    decade = F.floor(age.cast("int") / 10) * 10
+    decade = F.floor(age.try_cast("int") / 10) * 10
     years = F.concat(decade.cast("string"), F.lit("-"), (decade + 9).cast("string"))
     return F.when(age.rlike(r"^\d{1,3}$"), years).when(age != "", age)
 
