@@ -1,4 +1,4 @@
-"""What the nights say of customers, prices, demand, newcomers and reviews, beside plain baselines."""
+"""What the nights say of customers, prices, demand, newcomers and reviews, beside plain baselines; what noise costs."""
 
 from benchmarks import Result
 
@@ -10,10 +10,11 @@ def run(quick: bool) -> Result:
         customers,
         demand,
         prices,
+        private,
         reviews,
     )
 
-    parts = (customers, prices, demand, cold, reviews)
+    parts = (customers, prices, demand, cold, reviews, private)
     found = {name: value for part in parts for name, value in part.compare(quick).items()}
     goals = {name: goal for part in parts for name, goal in part.goals(found).items()}
     return Result(goals, found, [row for part in parts for row in part.table(found)])

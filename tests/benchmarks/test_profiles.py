@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.profiles import private
 from benchmarks.profiles.customers import auc, calibration_error, gini
 
 
@@ -27,3 +28,12 @@ def test_calibration_error_is_over_ten_bins():
     expected = (np.arange(9) / 10).sum() / 10 + (1 - 0.9) / 10
     order = np.random.default_rng(0).permutation(20)
     assert calibration_error(said[order], left[order]) == pytest.approx(expected)
+
+
+def test_noisy_counts_are_judged_at_the_items_of_most_buyers(monkeypatch):
+    """Of the three best, a (10), b (8) and c (8), b is told as 6 and c not at all: 2 and 8 of 26 are missing."""
+    monkeypatch.setattr(private, "TOP", 3)
+    monkeypatch.setattr(private, "BEST", 2)
+    exact = {"c": 8, "a": 10, "d": 1, "b": 8}
+    found = private.judged({"a": 10.0, "d": 7.0, "b": 6.0, "e": 0.0}, exact)
+    assert found == {"WAPE": 10 / 26, "of the best": 1, "items told": 3}
