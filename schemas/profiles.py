@@ -234,6 +234,48 @@ SEGMENTED = Table(
     least_share=0.5,
 )
 
+DEMOGRAPHICS = Table(
+    name="profiles.demographics",
+    doc="One row a user and attribute of raw.users: known, or predicted; for analysts, no list is made by it.",
+    columns=(
+        DAY,
+        USER,
+        Column("attribute", "string", "the shop's name of it, such as age or income", required=True),
+        Column(
+            "value",
+            "string",
+            "as the shop has it, or the likeliest; null where predictions aren't better than the most frequent value",
+            sensitivity="sensitive",
+        ),
+        Column("source", "string", "who says so; null without a value", one_of=("known", "predicted")),
+        Column(
+            "probability",
+            "double",
+            "of a predicted value, calibrated; null of others",
+            minimum=0,
+            maximum=1,
+            sensitivity="sensitive",
+        ),
+        Column(
+            "accuracy",
+            "double",
+            "share of known people left out whose value was predicted right; null where too few are known",
+            minimum=0,
+            maximum=1,
+        ),
+        Column("most_frequent", "double", "the same, of telling all the most frequent value", minimum=0, maximum=1),
+        Column(
+            "people", "bigint", "who bought something and of whom it is known, at most 10,000", required=True, minimum=1
+        ),
+    ),
+    keep_days=QUARTER,
+    key=("user_id", "attribute"),
+    rows=(
+        ("source_of_value", "(source IS NULL) = (value IS NULL)"),
+        ("probability_of_predicted", "(source <=> 'predicted') = (probability IS NOT NULL)"),
+    ),
+)
+
 SENTIMENTS = Table(
     name="profiles.sentiments",
     doc="What a user's reviews say of each category; nobody who wants no profile.",
@@ -269,4 +311,4 @@ TOPICS = Table(
     key=("user_id",),
 )
 
-TABLES = (PREFERENCES, TOTALS, USERS, CUSTOMERS, SEGMENTED, SENTIMENTS, TOPICS, USER_COHORTS)
+TABLES = (PREFERENCES, TOTALS, USERS, CUSTOMERS, SEGMENTED, DEMOGRAPHICS, SENTIMENTS, TOPICS, USER_COHORTS)

@@ -126,12 +126,13 @@ def night(shop, version, tmp_path, spark):
 
 DRAWN = "insight.released"  # noise, which no two lakes share; what a night drew stays
 
-# the shop has neither promotions nor reviews, and too few people for topics
+# the shop has neither promotions nor reviews, knows nothing of its people, and has too few of them for topics
 NOTHING_OF = (
     "behaviour.exposures",
     "raw.reviews",
     "catalogue.reviews",
     "catalogue.topics",
+    "profiles.demographics",
     "profiles.sentiments",
     "profiles.topics",
 )
