@@ -4,6 +4,7 @@ python -m training champion [--model sentiment]                        its versi
 python -m training sentiment --recipe R --day D --lake URI             train a model of what reviews say; 99 if too few
 python -m training judge --recipe R --day D --lake URI                 judge the run that training.finetune made
 python -m training validate --recipe R --day D --lake URI --folds N    train and judge R on each of the last N weeks
+python -m training federated --recipe R --day D --lake URI --shards N  simulate federated training over N clients
 """
 
 import argparse
@@ -24,13 +25,17 @@ def main(arguments: list[str] | None = None) -> int:
     judge = commands.add_parser("judge", help="compare the day's model with the champion and with popularity")
     validate = commands.add_parser("validate", help="train and judge a recipe on each of the last weeks up to the day")
     sentiment = commands.add_parser("sentiment", help="train the model that tells what reviews say of items")
-    for command in (judge, validate, sentiment):
+    federated = commands.add_parser("federated", help="SIMULATE federated training, its clients being shards of users")
+    for command in (judge, validate, sentiment, federated):
         command.add_argument("--recipe", required=True)
         command.add_argument("--day", required=True, type=date.fromisoformat)
         command.add_argument("--lake", required=True, help="path or URI of the lake")
     validate.add_argument("--folds", type=int, default=4, help="how many weeks")
     for command in (validate, sentiment):
         command.add_argument("--ranks", type=int, default=2, help="processes that train; -1 for one on each GPU")
+    federated.add_argument("--shards", type=int, default=8, help="how many clients")
+    federated.add_argument("--rounds", type=int, default=10)
+    federated.add_argument("--local-steps", type=int, default=5, help="of a client in a round")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
@@ -41,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
             _judge(chosen.recipe, chosen.day, chosen.lake)
         elif chosen.command == "sentiment":
             return _sentiment(chosen.recipe, chosen.day, chosen.lake, chosen.ranks)
+        elif chosen.command == "federated":
+            _federated(chosen.recipe, chosen.day, chosen.lake, chosen.shards, chosen.rounds, chosen.local_steps)
         else:
             _validate(chosen.recipe, chosen.day, chosen.lake, chosen.folds, chosen.ranks)
     except (ValueError, ConnectionError, ChildProcessError) as error:
@@ -60,6 +67,30 @@ def _sentiment(name: str, day: date, lake: str, ranks: int) -> int:
         return SKIPPED
     launcher.run("training.sentiment", ranks, recipe=name, day=str(day), lake=lake)
     return 0
+
+
+def _federated(name: str, day: date, lake: str, count: int, rounds: int, local_steps: int) -> None:
+    from training import alone
+    from training.data import load
+    from training.federated import Federation, check
+    from training.held_out import HeldOut
+    from training.judge import TOP, baselines
+    from training.public import public
+    from training.recipes import recipe
+
+    chosen = recipe(name)
+    check(chosen)
+    night = public(load(lake, day))
+    held_out = HeldOut(night)
+    objective = alone.started(chosen, night.training(), alone.encoded(chosen, night))
+    federation = Federation(objective, night.training(), chosen, count=count, rounds=rounds, local_steps=local_steps)
+    print(f"a SIMULATION: one process plays the server and {count} clients in turn")
+    for number, told in enumerate(federation.run(), 1):
+        cost = f"{told.sent:,} bytes sent by each client, masks took {told.masking_seconds:.2f} s"
+        print(f"round {number} of {rounds}: loss {told.loss:.4f}, {cost}", flush=True)
+    lists = {"federated": alone.tops(objective, chosen, night, held_out.users, TOP)}
+    lists |= baselines(night, held_out.users)
+    _tell({who: held_out.figures(tops) for who, tops in lists.items()})
 
 
 def _judge(name: str, day: date, lake: str) -> None:

@@ -61,6 +61,20 @@ def parameter_groups(objective: Objective, recipe: Recipe, steps: int) -> list[d
     return [{"params": params, "lr": rate, "steps": end} for params, rate, end in learning if params]
 
 
+def optimizer_of(
+    groups: list[dict], *, steps: int, warmup: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW, and its rates, which rise over ``warmup`` steps and then fall to 0; arguments as of ``start_engine``."""
+    ends = [group.get("steps", steps) for group in groups]
+    optimizer = torch.optim.AdamW([{k: group[k] for k in ("params", "lr")} for group in groups], weight_decay=0.0)
+
+    def rate(step: int, end: int) -> float:
+        return max(min((step + 1) / warmup, (end - step) / max(end - warmup, 1)), 0.0)
+
+    rates = [lambda step, end=end: rate(step, end) for end in ends]
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rates)
+
+
 def start_engine(
     model: nn.Module, groups: list[dict], config: dict, *, steps: int, warmup: int
 ) -> deepspeed.DeepSpeedEngine:
@@ -72,14 +86,7 @@ def start_engine(
         config: DeepSpeed's.
         steps: of the whole training.
     """
-    ends = [group.get("steps", steps) for group in groups]
-    optimizer = torch.optim.AdamW([{k: group[k] for k in ("params", "lr")} for group in groups], weight_decay=0.0)
-
-    def rate(step: int, end: int) -> float:
-        return max(min((step + 1) / warmup, (end - step) / max(end - warmup, 1)), 0.0)
-
-    rates = [lambda step, end=end: rate(step, end) for end in ends]
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates)
+    optimizer, schedule = optimizer_of(groups, steps=steps, warmup=warmup)
     engine, *_ = deepspeed.initialize(
         model=model, optimizer=optimizer, lr_scheduler=schedule, config=config, dist_init_required=False
     )

@@ -85,10 +85,9 @@ class Finetune(Run):
         self.texts = TextTable(
             *backbone.tokenise(self.tokenizer, whole.texts), bfloat16=recipe.bfloat16, kept=self._kept(whole)
         )
-        self.key = checkpoints.folder / "noise.key"
-        secret = self._secret(checkpoints) if recipe.private else None
-        self.batches = batches(self.night, recipe, start.trained_before - HELD_OUT_DAYS if start else None, secret)
-        self.guarantee = self.batches.guarantee if recipe.private else None
+        fresh_from = start.trained_before - HELD_OUT_DAYS if start else None
+        self.batches = batches(self.night, recipe, fresh_from, self._secret(checkpoints))
+        self.guarantee = self.batches.guarantee
         if self.guarantee:
             identity |= {name: getattr(self.guarantee, name) for name in ("noise_multiplier", "sample_rate")}
         super().__init__(
@@ -102,9 +101,11 @@ class Finetune(Run):
             seed=recipe.seed,
         )
 
-    def _secret(self, checkpoints: Checkpoints) -> Secret:
-        """The same on every rank."""
-        found = [None]
+    def _secret(self, checkpoints: Checkpoints) -> Secret | None:
+        """Of a private recipe, the same on every rank."""
+        self.key, found = checkpoints.folder / "noise.key", [None]
+        if not self.recipe.private:
+            return None
         if dist.get_rank() == 0:
             found = [Secret.kept(self.key, resumed=checkpoints.latest() > 0)]
         dist.broadcast_object_list(found)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from schemas.catalogue import TREND_HALF_LIVES
+from training.accounting import Guarantee
 from training.data import Night
 from training.recipe import Recipe
 
@@ -16,7 +17,12 @@ NAMED = ("history", "targets", "shown", "asked_items")  # what a batch says of i
 
 
 class Batches(ABC):
-    """Draws micro-batches from a night's training part."""
+    """Draws micro-batches from a night's training part.
+
+    ``guarantee`` is what drawing them promises users, where that is anything.
+    """
+
+    guarantee: Guarantee | None = None
 
     def __init__(self, night: Night, recipe: Recipe):
         self.night, self.recipe = night, recipe

@@ -39,14 +39,11 @@ def cpu_uncounted() -> Recipe:
         layers=1,
         repeats=16,
         negatives=1024,
-        focus=0,
-        explore=0.3,
-        users=64,
+        explore=0.0,
         steps=50,
         warmup=5,
-        lr=5e-3,
-        gain_lr=2e-2,
-        base_lr=3e-2,
+        lr=3e-3,
+        base_lr=1e-2,
     )
 
 
