@@ -33,7 +33,7 @@ def customers(totals: DataFrame, *, day: date) -> DataFrame:
         totals: profiles.totals of the night.
         day: the night.
     """
-    seen = visits(totals)
+    seen = visits(totals, day)
     sample = seen.orderBy(F.xxhash64("user_id"), "user_id").limit(SAMPLE).toArrow()
     models = _Models.of(Visits.of(sample), totals.sparkSession, number(day))
     told = ", ".join(f"{column.name} {column.type}" for column in TOLD)

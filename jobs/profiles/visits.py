@@ -16,8 +16,8 @@ def number(day: date) -> int:
     return (day - EPOCH).days
 
 
-def visits(totals: DataFrame) -> DataFrame:
-    """One row a user of profiles.totals with a purchase: ``user_id`` and three arrays of one length, oldest first.
+def visits(totals: DataFrame, day: date) -> DataFrame:
+    """One row a user of profiles.totals with a purchase up to ``day``: ``user_id`` and three arrays, oldest first.
 
     ``days`` (int) are days since 1970-01-01 with a purchase or a return, ``lines`` (int) their purchase lines, 0 where
     something was only brought back, and ``money`` (double) what was paid less what was given back; null where the
@@ -28,6 +28,8 @@ def visits(totals: DataFrame) -> DataFrame:
         "lines": F.transform("visits", lambda one: one["lines"].cast("int")),
         "money": F.transform("visits", lambda one: one["money"].cast("double")),
     }
+    # a clock may have been ahead of the night
+    totals = totals.withColumn("visits", F.filter("visits", lambda one: one["day"] <= F.lit(day)))
     bought = totals.where(F.exists("visits", lambda one: one["lines"] > 0))
     return bought.select("user_id", *(column.alias(name) for name, column in told.items()))
 
