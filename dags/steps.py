@@ -20,6 +20,8 @@ LAKE = os.environ.get("NIGHT_LAKE", str(PROJECT / "var/lake"))
 SOURCE = os.environ.get("NIGHT_SOURCE", "complete_journey")
 DATA = os.environ.get("NIGHT_DATA", "")
 RECIPE = os.environ.get("NIGHT_RECIPE", "cpu")
+# recipes of one rank on each of two cores; every other takes all GPUs of this host, or of those in /job/hostfile
+ON_CPU = ("cpu", "cpu_warm", "cpu_uncounted", "cpu_private")
 JARS = Path(os.environ.get("NIGHT_JARS", PROJECT / "var/jars"))
 
 # The night that a run makes is its logical date. For scheduled and backfilled runs that is the start of the data
@@ -129,9 +131,7 @@ def training() -> tuple[BashOperator, BashOperator, BashOperator]:
 
     ``judge`` returns the champion's version after the trial, whoever won.
     """
-    # one rank on each of two cores; every other recipe takes all GPUs of this host, or of those in /job/hostfile
-    on_cpu = RECIPE in ("cpu", "cpu_warm", "cpu_private")
-    ranks = "--num_accelerators 2 --no_local_rank" if on_cpu else "--no_local_rank"
+    ranks = "--num_accelerators 2 --no_local_rank" if RECIPE in ON_CPU else "--no_local_rank"
     what = f"--recipe {RECIPE} --day {DAY} --lake '{LAKE}'"
     pretrain, train = (
         command(task, f"deepspeed {ranks} --module training.{stage} {what}", execution_timeout=timedelta(hours=6))
@@ -143,7 +143,7 @@ def training() -> tuple[BashOperator, BashOperator, BashOperator]:
 
 def sentiment() -> BashOperator:
     """The task that trains the model which reads reviews; skipped where the shop has too few."""
-    ranks = 2 if RECIPE in ("cpu", "cpu_warm") else -1
+    ranks = 2 if RECIPE in ON_CPU else -1
     line = f"python -m training sentiment --recipe {RECIPE} --day {DAY} --lake '{LAKE}' --ranks {ranks}"
     return command("sentiment", line, execution_timeout=timedelta(hours=6), skip_on_exit_code=NOTHING_TO_DO)
 
