@@ -4,74 +4,112 @@ Both compare what one user paid with what all paid, so that neither a dear categ
 counts for or against anybody; and both are shrunk to what all do, by how much users differ (empirical Bayes).
 """
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.catalogue.items import UNKNOWN
+from jobs.profiles.adding import LOGS
+from jobs.profiles.goods import Goods
+from jobs.profiles.grouped import numbers, opened, unscaled
+
 EXACT = "decimal(28,12)"  # decimals add up to the same in any order, doubles don't
 LEAST_WEIGHT = 1.0  # purchase lines that what all do counts for, at least
+COUNTS = ("told", "discounted", "priced", "logs", "squares")
+SUMS = ("told", "discounted", "expected", "apart", "information", "reaction", "reacting")  # of a user, doubles
 
 
-def elasticity(totals: DataFrame, items: DataFrame, elasticities: DataFrame) -> DataFrame:
-    """One row a user who bought an item of the catalogue: ``discount_elasticity`` and ``price_elasticity``.
+@dataclass(frozen=True)
+class Usual:
+    """What all users do, float64 of each item of the catalogue; NaN where unknown.
 
     Args:
-        totals: profiles.totals of those who may be profiled.
-        items: catalogue.items of the night.
-        elasticities: catalogue.elasticities of the night.
+        share: of its category's lines, those at a discount.
+        elasticity: of its category.
+        middle, spread: mean and variance of its price's logarithm.
     """
-    lines = totals.select("user_id", F.inline("prices")).join(
-        items.select("item_id", "category"), on="item_id", how="inner"
-    )
-    goods = _goods(lines, elasticities)
-    mine = lines.drop("category").join(goods, on="item_id", how="inner").groupBy("user_id").agg(*_sums())
-    mine = mine.select("user_id", *(F.col(name).cast("double").alias(name) for name in mine.columns[1:]))
-    all_of_them = mine.agg(_agreement().alias("agreement"), _variance().alias("variance"))
-    told = mine.crossJoin(F.broadcast(all_of_them))
-    own = F.col("variance") * F.col("apart") / (F.col("variance") * F.col("information") + 1)
-    return told.select(
-        "user_id",
-        _odds().alias("discount_elasticity"),
-        (F.try_divide("reaction", "reacting") + own).alias("price_elasticity"),
-    )
+
+    share: np.ndarray
+    elasticity: np.ndarray
+    middle: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def of(cls, totals: DataFrame, goods: Goods, elasticities: DataFrame) -> "Usual":
+        """Of profiles.totals of those who may be profiled, and catalogue.elasticities; items come to the driver."""
+        sums = totals.select("prices").mapInArrow(_by_item, _ddl("item_id string", "bigint", COUNTS))
+        table = sums.groupBy("item_id").agg(*(F.sum(name).alias(name) for name in COUNTS)).toArrow().combine_chunks()
+        place = goods.places(table["item_id"].combine_chunks())
+        of = {name: np.zeros(len(goods.items)) for name in COUNTS}
+        for name, each in of.items():
+            each[place[place >= 0]] = table[name].to_numpy()[place >= 0]
+        curves = dict(zip(*elasticities.select("category", "elasticity").toArrow().to_pydict().values(), strict=True))
+        names = [*goods.categories.to_pylist(), UNKNOWN]
+        kind = np.where(goods.category < 0, len(names) - 1, goods.category)
+        told, discounted = (np.bincount(kind, of[name], len(names)) for name in ("told", "discounted"))
+        curve = np.array([curves.get(name) for name in names], dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            middle, square = (of[name] / LOGS / of["priced"] for name in ("logs", "squares"))
+            return cls((discounted / told)[kind], curve[kind], middle, np.maximum(square - middle * middle, 0))
 
 
-def _goods(lines: DataFrame, elasticities: DataFrame) -> DataFrame:
-    """Per item: its category's share of discounted lines and elasticity, mean and variance of its price's logarithm."""
-    sums = (F.sum(name).alias(name) for name in ("told", "discounted", "priced", "logs", "squares"))
-    goods = lines.groupBy("item_id", "category").agg(*sums)
-    shares = goods.groupBy("category").agg(
-        F.try_divide(F.sum("discounted").cast("double"), F.sum("told")).alias("share")
-    )
-    middle = F.try_divide(F.col("logs").cast("double"), F.col("priced"))
-    square = F.try_divide(F.col("squares").cast("double"), F.col("priced"))
-    return (
-        goods.join(F.broadcast(shares), on="category", how="inner")
-        .join(F.broadcast(elasticities.select("category", "elasticity")), on="category", how="left")
-        .select(
-            "item_id",
-            "share",
-            "elasticity",
-            middle.alias("middle"),
-            F.greatest(square - middle * middle, F.lit(0.0)).alias("spread"),
-        )
-    )
-
-
-def _sums() -> list[Column]:
-    """Per user: lines told, discounted, and expected to be; of prices what :func:`_variance` says; and the mix."""
-    reacts = F.col("elasticity").isNotNull()
-    doubles = {
-        "expected": F.col("told") * F.col("share"),
-        "apart": F.col("logs").cast("double") - F.col("priced") * F.col("middle"),
-        "information": F.col("priced") * F.col("spread"),
-        "reaction": F.col("priced") * F.col("elasticity"),
+def sums(batch: pa.RecordBatch, goods: Goods, usual: Usual) -> dict[str, np.ndarray]:
+    """float64 [n] each, of n rows of profiles.totals: lines told, discounted, and expected to be; of prices what
+    :func:`_variance` says; and the mix."""
+    owner, fields = opened(batch["prices"])
+    place = goods.places(fields["item_id"])
+    known = place >= 0
+    owner, place = owner[known], place[known]
+    told, discounted, priced = (numbers(fields[name])[known] for name in ("told", "discounted", "priced"))
+    logs = unscaled(fields["logs"])[known] / LOGS
+    curve = usual.elasticity[place]
+    reacts = ~np.isnan(curve)
+    each = {
+        "told": told,
+        "discounted": discounted,
+        "expected": np.where(told > 0, told * usual.share[place], 0),
+        "apart": np.where(priced > 0, logs - priced * usual.middle[place], 0),
+        "information": np.where(priced > 0, priced * usual.spread[place], 0),
+        "reaction": np.where(reacts, priced * curve, 0),
+        "reacting": np.where(reacts, priced, 0),
     }
-    return [
-        F.sum("told").alias("told"),
-        F.sum("discounted").alias("discounted"),
-        *(F.sum(each.cast(EXACT)).alias(name) for name, each in doubles.items()),
-        F.sum(F.when(reacts, F.col("priced"))).alias("reacting"),
-    ]
+    return {name: np.bincount(owner, values, len(batch)).astype(np.float64) for name, values in each.items()}
+
+
+def moments(totals: DataFrame, goods: Goods, usual: Usual) -> DataFrame:
+    """One row: :func:`_agreement` and :func:`_variance` over all users of profiles.totals who may be profiled."""
+
+    def told(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield pa.RecordBatch.from_pydict(sums(batch, goods, usual))
+
+    every = totals.select("prices").mapInArrow(told, _ddl(None, "double", SUMS))
+    return every.agg(_agreement().alias("agreement"), _variance().alias("variance"))
+
+
+def elasticity() -> dict[str, Column]:
+    """``discount_elasticity`` and ``price_elasticity``, in a frame that has :data:`SUMS` and :func:`moments`."""
+    own = F.col("variance") * F.col("apart") / (F.col("variance") * F.col("information") + 1)
+    return {"discount_elasticity": _odds(), "price_elasticity": F.try_divide("reaction", "reacting") + own}
+
+
+def _by_item(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Sums of :data:`COUNTS` of the users of each batch."""
+    for batch in batches:
+        _, fields = opened(batch["prices"])
+        columns = {name: numbers(fields[name]) for name in COUNTS[:3]}
+        columns |= {name: unscaled(fields[name]) for name in COUNTS[3:]}
+        table = pa.table({"item_id": fields["item_id"], **columns})
+        summed = table.group_by("item_id").aggregate([(name, "sum") for name in COUNTS])
+        yield from summed.rename_columns(["item_id", *COUNTS]).combine_chunks().to_batches()
+
+
+def _ddl(first: str | None, kind: str, names: tuple[str, ...]) -> str:
+    return ", ".join([*([first] if first else []), *(f"{name} {kind}" for name in names)])
 
 
 def _agreement() -> Column:

@@ -1,164 +1,168 @@
 """What each user likes: favourite categories and brands of the long run and of the last days, variety, price level."""
 
-from datetime import date
+from dataclasses import dataclass
+from math import log
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
 
-from jobs.catalogue.items import UNKNOWN
-from jobs.profiles.totals import decayed
+from jobs.profiles.decay import decayed
+from jobs.profiles.goods import Goods
+from jobs.profiles.grouped import Groups, numbers, opened
 from schemas.profiles import HALF_LIFE, HALF_LIVES
 
 FAVOURITES = 10
 SAMPLE = 2_000  # users that the half-life is fitted to: what that costs doesn't grow with the shop
 FEWEST = 1_000  # lines of theirs in the last week; fewer tell nothing
 DOUBT = 0.05  # share of a forecast that is spread over all categories alike
-WEIGHT = "decimal(28,12)"  # decimals add up to the same in any order, doubles don't
+EXACT = 1e9  # what weights are counted in: integers add up to the same in any order, and equal ones tie
+MADE = {"price_level": pa.float64(), "half_life_days": pa.int32(), "variety": pa.float64()} | {
+    name: pa.map_(pa.string(), pa.float64()) for name in ("categories", "brands", "intent")
+}
 
 
-def tastes(totals: DataFrame, items: DataFrame, day: date) -> DataFrame:
-    """One row a user who took or looked at an item of the catalogue: see the columns of profiles.users.
+@dataclass(frozen=True)
+class Taken:
+    """What n users took or looked at, an item of the catalogue each entry.
 
     Args:
-        totals: profiles.totals of the night, of those who may be profiled.
-        items: catalogue.items of the night.
-        day: the night.
+        users: n.
+        owner: int64 [e], rising within what settled and within what is recent.
+        place: int64 [e], of the item in the catalogue.
+        lines, looks: int64 [e].
+        late: bool [e], whether it is of the last days.
+        weights: int64 [half-lives, e], what the lines weigh tonight, in units of 1 / EXACT.
     """
-    goods, kinds = _ranked(items), _kinds(items)
-    sample = totals.orderBy("user_id").limit(SAMPLE)  # pseudonyms are hashes: the first are anybody
-    chosen = half_life(_weights(sample, goods, day), kinds)
-    place = F.array_position(F.array(*map(F.lit, HALF_LIVES)), F.col("half_life_days")).cast("int")
-    weights = _weights(totals, goods, day).crossJoin(F.broadcast(chosen))
-    named = weights.withColumn("weight", F.element_at(F.array(*(f"now_{each}" for each in HALF_LIVES)), place))
-    by_user = named.groupBy("user_id").agg(
-        F.first("half_life_days").alias("half_life_days"),
-        F.try_divide(F.sum("ranks").cast("double"), F.sum("ranked")).alias("price_level"),
-        _shares("category", "weight").alias("categories"),
-        _shares("brand", "weight").alias("brands"),
-        _shares("category", "interest").alias("intent"),
-    )
-    terms = F.transform("categories", lambda one: -one["share"] * F.ln(one["share"]))
-    entropy = F.aggregate(terms, F.lit(0.0), lambda total, term: total + term)
-    known = (F.col("kinds") > 1) & (F.size("categories") > 0)
-    return by_user.crossJoin(F.broadcast(kinds)).select(
-        "user_id",
-        "price_level",
-        "half_life_days",
-        *(_largest(name).alias(name) for name in ("categories", "brands", "intent")),
-        F.when(known, F.least(entropy / F.ln("kinds"), F.lit(1.0))).alias("variety"),
-    )
+
+    users: int
+    owner: np.ndarray
+    place: np.ndarray
+    lines: np.ndarray
+    looks: np.ndarray
+    late: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, table: pa.Table | pa.RecordBatch, goods: Goods, night: int, half_lives=HALF_LIVES) -> "Taken":
+        """Of ``items`` and ``recent`` of profiles.totals.
+
+        Args:
+            night: days since 1970-01-01.
+            half_lives: those that are asked for.
+        """
+        held_by, held = opened(_array(table["items"]))
+        come_by, come = opened(_array(table["recent"]))
+        place = np.concatenate([goods.places(each["item_id"]) for each in (held, come)])
+        lines = np.concatenate([numbers(each["lines"]) for each in (held, come)])
+        looks = np.concatenate([np.zeros(len(held_by), np.int64), numbers(come["looks"])])
+        then = numbers(held["weights"].flatten()).reshape(-1, len(HALF_LIVES)).T
+        passed, age = (night - numbers(each).astype(np.int64) for each in (held["settled"], come["day"]))
+        recent = numbers(come["lines"])
+        weights = [
+            np.concatenate([then[HALF_LIVES.index(each)] * decayed(passed, each), recent * decayed(age, each)])
+            for each in half_lives
+        ]
+        late = np.arange(len(place)) >= len(held_by)
+        known = place >= 0
+        told = (np.concatenate([held_by, come_by]), place, lines, looks, late)
+        exact = np.rint(np.stack(weights) * EXACT).astype(np.int64)
+        return cls(len(table), *(each[known] for each in told), exact[:, known])
 
 
-def half_life(weights: DataFrame, kinds: DataFrame) -> DataFrame:
-    """One row: ``half_life_days``, by which the shares of a week ago foretell the last week's categories best.
+def half_life(sample: pa.Table, goods: Goods, night: int) -> int:
+    """The half-life by which the shares of a week ago foretell the last week's categories best.
 
     Best is the largest log-likelihood of the week's purchase lines, a share DOUBT of each forecast being spread over
     all categories alike; the usual half-life where none is better, or too little was bought to tell.
 
     Args:
-        weights: rows of a few users as :func:`tastes` counts them.
-        kinds: the number of categories, one row.
+        sample: rows of profiles.totals, of a few users.
+        goods, night: as of :meth:`Taken.of`.
     """
-    mine = weights.where("kind = 'category'").crossJoin(F.broadcast(kinds))
-    user = Window.partitionBy("user_id").rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    told = mine.select(
-        "bought",
-        "kinds",
-        *(F.col(f"then_{each}").cast("double").alias(f"then_{each}") for each in HALF_LIVES),
-        *(F.sum(f"then_{each}").over(user).cast("double").alias(f"all_{each}") for each in HALF_LIVES),
-    ).where(f"bought > 0 AND all_{max(HALF_LIVES)} > 0")
-    likely = {}
-    for each in HALF_LIVES:
-        share = F.coalesce(F.try_divide(f"then_{each}", f"all_{each}"), 1 / F.col("kinds"))
-        likely[each] = F.ln((1 - DOUBT) * share + DOUBT / F.col("kinds")) * F.col("bought")
-    sums = told.agg(
-        F.coalesce(F.sum("bought"), F.lit(0)).alias("bought"),
-        *(F.sum(likely[each].cast(WEIGHT)).alias(f"likely_{each}") for each in HALF_LIVES),
-    )
-    best = F.greatest(
-        *(
-            F.struct(F.col(f"likely_{each}").alias("likely"), F.lit(each == HALF_LIFE), F.lit(each).alias("days"))
-            for each in HALF_LIVES
-        )
-    )
-    return sums.select(F.when(F.col("bought") >= FEWEST, best["days"]).otherwise(HALF_LIFE).alias("half_life_days"))
+    taken = Taken.of(sample, goods, night)
+    named = goods.category[taken.place] >= 0
+    groups = Groups(taken.owner[named], goods.category[taken.place][named])
+    late = taken.late[named]
+    then = np.stack([groups.sum(np.where(late, 0, each)) for each in taken.weights[:, named]])
+    bought = groups.sum(np.where(late, taken.lines[named], 0))
+    everything = np.stack([_by_user(groups.keys[0], each, taken.users) for each in then])[:, groups.keys[0]]
+    told = (bought > 0) & (everything[HALF_LIVES.index(max(HALF_LIVES))] > 0)
+    if bought[told].sum() < FEWEST:
+        return HALF_LIFE
+    even = 1 / goods.kinds
+    share = np.divide(then, everything, out=np.full(then.shape, even), where=everything > 0)[:, told]
+    likely = (np.log((1 - DOUBT) * share + DOUBT * even) * bought[told]).sum(axis=1)
+    return max(HALF_LIVES, key=lambda each: (round(likely[HALF_LIVES.index(each)], 9), each == HALF_LIFE, each))
 
 
-def _kinds(items: DataFrame) -> DataFrame:
-    return items.where(F.col("category") != UNKNOWN).agg(F.count_distinct("category").alias("kinds"))
+def tastes(taken: Taken, goods: Goods, chosen: int) -> dict[str, pa.Array]:
+    """Columns of profiles.users by name, as :data:`MADE` has them, a value each user.
 
-
-def _ranked(items: DataFrame) -> DataFrame:
-    """Items with category, brand, and the percent rank of their price within the category."""
-    in_category = Window.partitionBy("category", F.col("price").isNull())
-    everywhere = in_category.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    comparable = F.col("price").isNotNull() & (F.col("category") != UNKNOWN) & (F.count(F.lit(1)).over(everywhere) > 1)
-    rank = F.percent_rank().over(in_category.orderBy("price")).cast("decimal(18,12)")
-    return items.select(
-        "item_id",
-        F.when(F.col("category") != UNKNOWN, F.col("category")).alias("category"),
-        "brand",
-        F.when(comparable, rank).alias("price_rank"),
-    )
-
-
-def _weights(totals: DataFrame, goods: DataFrame, day: date) -> DataFrame:
-    """Per user, kind (category or brand) and name: decayed lines for each half-life, and what was taken of late.
-
-    ``then_H`` are lines of more than a week ago, ``now_H`` all of them, as they weigh tonight.
+    Args:
+        taken: with the weights of one half-life.
+        chosen: that half-life in days.
     """
-    nothing = F.lit(None).cast("decimal(18,12)")
-    both = F.array(
-        F.struct(F.lit("category").alias("kind"), F.col("category").alias("name"), "price_rank"),
-        F.struct(F.lit("brand").alias("kind"), F.col("brand").alias("name"), nothing.alias("price_rank")),
-    )
-    sums = [f"{when}_{each}" for when in ("then", "now") for each in HALF_LIVES] + ["bought", "interest"]
-    return (
-        _entries(totals, day)
-        .join(goods, on="item_id", how="inner")
-        .select("user_id", "lines", *sums, F.inline(both))
-        .where("name IS NOT NULL")
-        .groupBy("user_id", "kind", "name")
-        .agg(
-            *(F.sum(name).alias(name) for name in sums),
-            F.sum(F.col("price_rank") * F.col("lines").cast("decimal(15,0)")).alias("ranks"),
-            F.sum(F.when(F.col("price_rank").isNotNull(), F.col("lines"))).alias("ranked"),
-        )
-    )
-
-
-def _entries(totals: DataFrame, day: date) -> DataFrame:
-    """Per user and item: lines that have settled, and those of the last days."""
-    none, night = F.lit(0).cast("bigint"), F.lit(day)
-    held, recent = (totals.select("user_id", F.inline(name)) for name in ("items", "recent"))
-    then = {
-        each: (F.col("weights")[place] * decayed(F.datediff(night, "settled"), each)).cast(WEIGHT)
-        for place, each in enumerate(HALF_LIVES)
+    ranks = goods.rank[taken.place]
+    ranked = ~np.isnan(ranks)
+    owner, lines = taken.owner[ranked], taken.lines[ranked]
+    count = np.bincount(owner, lines, taken.users)
+    level = np.bincount(owner, ranks[ranked] * lines, taken.users)
+    named = (goods.category[taken.place] >= 0) | (goods.brand[taken.place] >= 0)
+    anything = np.bincount(taken.owner[named], minlength=taken.users) > 0
+    interest = np.where(taken.late, taken.lines + taken.looks, 0)
+    categories = _Shares(taken, goods.category, taken.weights[0])
+    made = {
+        "price_level": _doubles(level, count),
+        "half_life_days": pa.array(np.full(taken.users, chosen, np.int32), mask=~anything),
+        "variety": pa.array(categories.variety(goods.kinds), from_pandas=True),
+        "categories": categories.largest(goods.categories),
+        "brands": _Shares(taken, goods.brand, taken.weights[0]).largest(goods.brands),
+        "intent": _Shares(taken, goods.category, interest).largest(goods.categories),
     }
-    now = {each: (F.col("lines") * decayed(F.datediff(night, "day"), each)).cast(WEIGHT) for each in HALF_LIVES}
-    return held.select(
-        *("user_id", "item_id", "lines"),
-        *(weight.alias(f"{when}_{each}") for when in ("then", "now") for each, weight in then.items()),
-        none.alias("bought"),
-        none.alias("interest"),
-    ).unionByName(
-        recent.select(
-            *("user_id", "item_id", "lines"),
-            *(F.lit(0).cast(WEIGHT).alias(f"then_{each}") for each in HALF_LIVES),
-            *(weight.alias(f"now_{each}") for each, weight in now.items()),
-            F.col("lines").alias("bought"),
-            (F.col("lines") + F.col("looks")).alias("interest"),
-        )
-    )
+    return made
 
 
-def _shares(kind: str, by: str) -> Column:
-    """Of a user's rows: each name of ``kind`` with its share of ``by``, largest first, ties by name."""
-    mine = (F.col("kind") == kind) & (F.col(by) > 0)
-    total = F.sum(F.when(mine, F.col(by))).cast("double")
-    ranked = F.sort_array(F.collect_list(F.when(mine, F.struct((-F.col(by)).alias("minus"), "name"))))
-    return F.transform(ranked, lambda one: F.struct(one["name"], (-one["minus"].cast("double") / total).alias("share")))
+class _Shares:
+    """Each user's names with their shares of some integers, largest first, ties by name."""
+
+    def __init__(self, taken: Taken, name: np.ndarray, amounts: np.ndarray):
+        there = (name[taken.place] >= 0) & (amounts > 0)
+        groups = Groups(taken.owner[there], name[taken.place[there]])
+        owner, names = groups.keys
+        amount = groups.sum(amounts[there])
+        order = np.lexsort((names, -amount, owner))
+        self.users, self.owner, self.name = taken.users, owner[order], names[order]
+        total = _by_user(owner, amount, taken.users)
+        self.share = amount[order] / total[self.owner]
+
+    def largest(self, names: pa.StringArray) -> pa.MapArray:
+        """The first :data:`FAVOURITES`."""
+        begins = np.searchsorted(self.owner, self.owner)
+        few = np.arange(len(self.owner)) - begins < FAVOURITES
+        counts = np.bincount(self.owner[few], minlength=self.users)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+        return pa.MapArray.from_arrays(offsets, names.take(pa.array(self.name[few])), pa.array(self.share[few]))
+
+    def variety(self, kinds: int) -> np.ndarray:
+        """float64 [n]: Shannon's entropy of all shares / its maximum; NaN without a share, or of one kind alone."""
+        if kinds < 2:
+            return np.full(self.users, np.nan)
+        entropy = np.bincount(self.owner, -self.share * np.log(self.share), self.users)
+        some = np.bincount(self.owner, minlength=self.users) > 0
+        return np.where(some, np.minimum(entropy / log(kinds), 1.0), np.nan)
 
 
-def _largest(shares: str) -> Column:
-    return F.map_from_entries(F.slice(shares, 1, FAVOURITES))
+def _by_user(owner: np.ndarray, amounts: np.ndarray, users: int) -> np.ndarray:
+    """int64 [n]: sums."""
+    total = np.zeros(users, np.int64)
+    np.add.at(total, owner, amounts)
+    return total
+
+
+def _doubles(sums: np.ndarray, counts: np.ndarray) -> pa.Array:
+    """Means; null of nothing."""
+    return pa.array(np.divide(sums, counts, out=np.zeros(len(sums)), where=counts > 0), mask=counts == 0)
+
+
+def _array(lists: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists

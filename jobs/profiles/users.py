@@ -1,14 +1,20 @@
 """User profiles: what each shopper buys, how often, for how much, when, and how varied."""
 
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
 
 from jobs.behaviour.consent import unprofiled
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
-from jobs.profiles.elasticity import elasticity
-from jobs.profiles.tastes import tastes
+from jobs.profiles.elasticity import SUMS, Usual, elasticity, moments, sums
+from jobs.profiles.goods import Goods
+from jobs.profiles.tastes import MADE, SAMPLE, Taken, half_life, tastes
+from jobs.profiles.visits import number
 from jobs.reads import on
 from schemas.profiles import NEW, OCCASIONAL, PARTS_OF_DAY, RECENT, WEEKDAYS
 
@@ -19,6 +25,7 @@ READS = {
     "people": on("raw.users", optional=True),
     "preferences": on("profiles.preferences"),
 }
+NESTED = ("items", "recent", "prices")  # of profiles.totals, what is read in NumPy
 
 
 def users(
@@ -53,8 +60,7 @@ def users(
     theirs = totals if known is None else totals.select("user_id").unionByName(known.select("user_id"))
     nameless = theirs.join(refusing, "user_id", how="left_semi").select("user_id").distinct()
     totals = totals.join(refusing, "user_id", how="left_anti")
-    seen = _counted(totals, day).join(tastes(totals, items, day), on="user_id", how="left")
-    seen = seen.join(elasticity(totals, items, elasticities), on="user_id", how="left")
+    seen = _read(_counted(totals, day), totals, Goods.of(items), elasticities, number(day))
     baskets = F.coalesce("recent_baskets", F.lit(0))
     segment = (
         F.when(baskets == 0, "none")
@@ -77,14 +83,33 @@ def users(
         F.greatest(F.coalesce("spent", F.lit(0.0)), F.lit(0.0)).alias("value"),
         "price_level",
         "discount_share",
-        "discount_elasticity",
-        "price_elasticity",
+        *(each.alias(name) for name, each in elasticity().items()),
         *(F.coalesce(name, _empty_map("double")).alias(name) for name in shares),
         "variety",
         "half_life_days",
         "cadence_days",
         F.date_add("last_purchase", F.ceil("cadence_days").cast("int")).alias("due_day"),
     )
+
+
+def _read(seen: DataFrame, totals: DataFrame, goods: Goods, elasticities: DataFrame, night: int) -> DataFrame:
+    """``seen`` with what a user's lists of items say, by the catalogue and by what all users do."""
+    usual = Usual.of(totals, goods, elasticities)
+    sample = totals.orderBy("user_id").limit(SAMPLE)  # pseudonyms are hashes: the first are anybody
+    chosen = half_life(sample.select("items", "recent").toArrow().combine_chunks(), goods, night)
+    kept = StructType([field for field in seen.schema if field.name not in NESTED])
+    more = pa.schema([*MADE.items(), *((name, pa.float64()) for name in SUMS)])
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            taken = Taken.of(batch, goods, night, (chosen,))
+            made = tastes(taken, goods, chosen)
+            made |= {name: pa.array(each) for name, each in sums(batch, goods, usual).items()}
+            columns = [*(batch[name] for name in kept.names), *(made[name] for name in more.names)]
+            yield pa.RecordBatch.from_arrays(columns, [*kept.names, *more.names])
+
+    told = seen.mapInArrow(read, StructType([*kept, *from_arrow_schema(more)]))
+    return told.crossJoin(F.broadcast(moments(totals, goods, usual)))
 
 
 def _with_attributes(seen: DataFrame, known: DataFrame | None, refusing: DataFrame) -> DataFrame:
@@ -127,6 +152,7 @@ def _counted(totals: DataFrame, day: date) -> DataFrame:
         _shares("_parts", PARTS_OF_DAY).alias("parts_of_day"),
         _shares("_weekdays", WEEKDAYS).alias("weekdays"),
         ((middle[0] + middle[1]) / 2.0).alias("cadence_days"),
+        *NESTED,
     )
 
 

@@ -5,6 +5,7 @@ from math import log
 from random import Random
 
 import pytest
+from pyspark.sql import functions as F
 
 from jobs.profiles.totals import totals
 
@@ -148,24 +149,27 @@ def test_clocks_that_run_backwards_lose_nothing(night):
     assert ann["recent"] == [{"item_id": "apple", "day": FIRST, "lines": 2, "looks": 0}]
 
 
-def test_one_user_with_most_of_the_events_is_added_up_before_anything_is_shuffled(night, frame):
-    """Of 20,000 lines 200 are left, one an item and day: so much goes over the network, however many there are."""
-    busy = [
-        line(n, FIRST, "busy", item_id=f"i{n % 200}", basket_id=f"b{n % 50}", amount=0.01, discount=0.0)
-        for n in range(20_000)
-    ]
-    (ann, robot) = night([*busy, line(20_000, FIRST, "ann")], FIRST)
-    assert (robot["events"], robot["purchases"], len(robot["baskets"]), len(robot["recent"])) == (
-        20_000,
-        20_000,
-        50,
-        200,
+def test_a_user_with_a_million_events_is_added_up_beside_the_others(spark, frame):
+    """Five hundred lines of each of 200 items on each of ten days, and one line of somebody else."""
+    many = 1_000_000
+    busy = spark.range(many).select(
+        F.lit("busy").alias("user_id"),
+        F.concat(F.lit("i"), F.col("id") % 200).alias("item_id"),
+        F.date_add(F.lit(FIRST), (F.floor(F.col("id") / 200) % 10).cast("int")).alias("day"),
+        F.concat(F.lit("b"), F.floor(F.col("id") / 20_000)).alias("basket_id"),
+        F.lit("purchase").alias("event_type"),
+        F.lit(0.01).alias("amount"),
+        F.lit(0.0).alias("discount"),
     )
-    assert {one["lines"] for one in robot["recent"]} == {100}
-    assert [float(one["money"]) for one in robot["visits"]] == [200.0]
-    assert (ann["user_id"], ann["events"]) == ("ann", 1)
-    wishes = frame("profiles.preferences")
-    made = totals(frame("behaviour.log", *busy[:2]).repartition(3), None, None, wishes, day=FIRST)
-    plan = made._jdf.queryExecution().sparkPlan().toString()
-    assert plan.count("functions=[partial_sum") >= 3  # money, lines and looks
-    assert plan.count("functions=[partial_count") >= 3  # events, lines of an item and day, and of an item
+    busy = busy.withColumn("arrived", F.col("day")).withColumn("ts", F.col("day").cast("timestamp"))
+    ann = frame("behaviour.log", line(1, FIRST, "ann"))
+    told = busy.unionByName(ann, allowMissingColumns=True).select(ann.columns)
+    day = FIRST + timedelta(days=9)
+    made = totals(told, None, None, frame("profiles.preferences"), day=day).collect()
+    one, robot = sorted(made, key=lambda row: row["user_id"])
+    assert (one["user_id"], one["events"]) == ("ann", 1)
+    assert (robot["events"], robot["purchases"], len(robot["baskets"])) == (many, many, 50)
+    assert [(visit["lines"], float(visit["money"])) for visit in robot["visits"]] == [(100_000, 1000.0)] * 10
+    assert {each["lines"] for each in robot["recent"]} == {500}
+    assert len(robot["recent"]) == 200 * 7
+    assert [each["lines"] for each in robot["items"]] == [1500] * 200
