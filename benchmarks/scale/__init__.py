@@ -1,14 +1,19 @@
 """The log and the profiles at one, ten and a hundred million events, beside the same queries in Polars and DuckDB.
 
 Wall seconds and peak memory of each contender, each in a process of its own, on the same files of a bootstrapped shop;
-no figure counts unless all made the same rows. ``--events N`` ends at N events, ``--quick`` at 100,000.
+no figure counts unless all that came to their end made the same rows. ``--events N`` ends at N events, ``--quick`` at
+100,000.
 """
 
 import multiprocessing
+import os
+import resource
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +24,7 @@ TAKES = ("events",)
 SIZES = (1_000_000, 10_000_000, 100_000_000)
 QUICK = 100_000
 GROWTH, RATIO, PEAK = 1.2, 2.0, 8.0
+LEAVES = 0.15  # of the machine's memory, that a contender must leave
 OURS, PEERS = "ours", ("polars", "duckdb")
 
 
@@ -41,10 +47,16 @@ def _measured(folder: Path, events: int) -> dict[str, dict]:
     told = {}
     for name, contender in _contenders().items():
         _say(f"{events:,} events: {name}")
-        told[name] = _apart(contender, folder, folder / name, shop.LAST)
+        try:
+            told[name] = _apart(contender, folder, folder / name, shop.LAST)
+        except (MemoryError, BrokenProcessPool) as error:
+            if name == OURS:
+                raise
+            told[name] = {"stopped": str(error) or type(error).__name__}
+            _say(f"{events:,} events: {name} stopped: {told[name]['stopped']}")
     from benchmarks.scale import same
 
-    _apart(same.check, folder / OURS, shop.LAST, {name: folder / name for name in PEERS})
+    _apart(same.check, folder / OURS, shop.LAST, {name: folder / name for name in PEERS if "log" in told[name]})
     return told
 
 
@@ -58,12 +70,18 @@ def _apart(do: Callable, *given: object) -> dict:
     """What ``do`` returns in a process of its own, whose memory is gone afterwards, and the most that it held.
 
     Raises:
-        RuntimeError: if it failed.
+        BrokenProcessPool: if it died, as it does when it asks for more than LEAVES lets it have.
     """
     processes = multiprocessing.get_context("spawn")
-    with PeakMemory() as peak, processes.Pool(1) as pool:
-        made = pool.apply(do, given)
+    with PeakMemory() as peak, ProcessPoolExecutor(1, processes, initializer=_limited) as pool:
+        made = pool.submit(do, *given).result()
     return {**(made or {}), "peak_gib": round(peak.gib, 2)}
+
+
+def _limited() -> None:
+    """Ends this process before the machine runs out of memory, and ends others for it."""
+    most = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * (1 - LEAVES))
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _history(told: dict) -> float:
@@ -76,7 +94,7 @@ def _goals(found: dict[int, dict]) -> dict[str, Goal]:
         growth = _history(found[more][OURS]) / _history(found[less][OURS]) / (more / less)
         goals[f"cost of {more:,} events, times {more / less:g} of {less:,}"] = Goal(GROWTH, round(growth, 2))
     last = found[sizes[-1]]
-    for name in PEERS:
+    for name in (name for name in PEERS if "log" in last[name]):
         ratio = _history(last[OURS]) / _history(last[name])
         goals[f"{sizes[-1]:,} events, times {name}'s seconds"] = Goal(RATIO, round(ratio, 2))
     goals["peak memory, GiB"] = Goal(PEAK, max(told[OURS]["peak_gib"] for told in found.values()))
@@ -87,6 +105,9 @@ def _table(found: dict[int, dict]) -> list[list[str]]:
     rows = [["contender, events", "log s", "profiles s", "events/s", "one night s", "peak GiB"]]
     for size, contenders in found.items():
         for name, told in contenders.items():
+            if "stopped" in told:
+                rows.append([f"{name}, {size:,}", f"stopped: {told['stopped'].splitlines()[0]}", *[""] * 4])
+                continue
             night = f"{told['night']:.1f}" if "night" in told else "-"
             seconds = (f"{told['log']:.1f}", f"{told['profiles']:.1f}", f"{size / _history(told):,.0f}")
             rows.append([f"{name}, {size:,}", *seconds, night, f"{told['peak_gib']:.2f}"])

@@ -1,7 +1,7 @@
 """User profiles: what each shopper buys, how often, for how much, when, and how varied."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -11,12 +11,13 @@ from pyspark.sql.types import StructType
 
 from jobs.behaviour.consent import unprofiled
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
+from jobs.profiles import occasions, tastes
 from jobs.profiles.elasticity import SUMS, Usual, elasticity, moments, sums
 from jobs.profiles.goods import Goods
-from jobs.profiles.tastes import MADE, SAMPLE, Taken, half_life, tastes
+from jobs.profiles.tastes import SAMPLE, half_life
 from jobs.profiles.visits import number
 from jobs.reads import on
-from schemas.profiles import NEW, OCCASIONAL, PARTS_OF_DAY, RECENT, WEEKDAYS
+from schemas.profiles import NEW, OCCASIONAL, RECENT
 
 READS = {
     "totals": on("profiles.totals"),
@@ -25,7 +26,7 @@ READS = {
     "people": on("raw.users", optional=True),
     "preferences": on("profiles.preferences"),
 }
-NESTED = ("items", "recent", "prices")  # of profiles.totals, what is read in NumPy
+KEPT = ("user_id", "events", "purchases", "first_day", "last_day")  # of profiles.totals, as they are
 
 
 def users(
@@ -60,7 +61,7 @@ def users(
     theirs = totals if known is None else totals.select("user_id").unionByName(known.select("user_id"))
     nameless = theirs.join(refusing, "user_id", how="left_semi").select("user_id").distinct()
     totals = totals.join(refusing, "user_id", how="left_anti")
-    seen = _read(_counted(totals, day), totals, Goods.of(items), elasticities, number(day))
+    seen = _read(totals, Goods.of(items), elasticities, number(day))
     baskets = F.coalesce("recent_baskets", F.lit(0))
     segment = (
         F.when(baskets == 0, "none")
@@ -92,78 +93,30 @@ def users(
     )
 
 
-def _read(seen: DataFrame, totals: DataFrame, goods: Goods, elasticities: DataFrame, night: int) -> DataFrame:
-    """``seen`` with what a user's lists of items say, by the catalogue and by what all users do."""
+def _read(totals: DataFrame, goods: Goods, elasticities: DataFrame, night: int) -> DataFrame:
+    """One row a user of profiles.totals: what it tells by the catalogue, and beside what all users do."""
     usual = Usual.of(totals, goods, elasticities)
     sample = totals.orderBy("user_id").limit(SAMPLE)  # pseudonyms are hashes: the first are anybody
     chosen = half_life(sample.select("items", "recent").toArrow().combine_chunks(), goods, night)
-    kept = StructType([field for field in seen.schema if field.name not in NESTED])
-    more = pa.schema([*MADE.items(), *((name, pa.float64()) for name in SUMS)])
+    made = pa.schema([*occasions.MADE.items(), *tastes.MADE.items(), *((name, pa.float64()) for name in SUMS)])
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            taken = Taken.of(batch, goods, night, (chosen,))
-            made = tastes(taken, goods, chosen)
-            made |= {name: pa.array(each) for name, each in sums(batch, goods, usual).items()}
-            columns = [*(batch[name] for name in kept.names), *(made[name] for name in more.names)]
-            yield pa.RecordBatch.from_arrays(columns, [*kept.names, *more.names])
+            told = occasions.occasions(batch, night)
+            told |= tastes.tastes(tastes.Taken.of(batch, goods, night, (chosen,)), goods, chosen)
+            told |= {name: pa.array(each) for name, each in sums(batch, goods, usual).items()}
+            columns = [*(batch[name] for name in KEPT), *(told[name] for name in made.names)]
+            yield pa.RecordBatch.from_arrays(columns, [*KEPT, *made.names])
 
-    told = seen.mapInArrow(read, StructType([*kept, *from_arrow_schema(more)]))
-    return told.crossJoin(F.broadcast(moments(totals, goods, usual)))
+    kept = StructType([totals.schema[name] for name in KEPT])
+    rows = totals.drop("day", "refused").mapInArrow(read, StructType([*kept, *from_arrow_schema(made)]))
+    return rows.crossJoin(F.broadcast(moments(totals, goods, usual)))
 
 
 def _with_attributes(seen: DataFrame, known: DataFrame | None, refusing: DataFrame) -> DataFrame:
     if known is None:
         return seen.withColumn("attributes", _empty_map("string"))
     return seen.join(known.join(refusing, "user_id", how="left_anti"), on="user_id", how="full")
-
-
-def _counted(totals: DataFrame, day: date) -> DataFrame:
-    """Per user of the log: events, lines, baskets, days, money, and when they come."""
-    nothing = F.lit(0).cast("decimal(38,4)")
-    since = F.lit(day - timedelta(days=RECENT))
-    paid = F.filter("visits", lambda one: (one["day"] > since) & one["money"].isNotNull())
-    spent = F.aggregate(paid, nothing, lambda total, one: (total + one["money"]).cast("decimal(38,4)"))
-    hours = 24 // len(PARTS_OF_DAY)
-    # step by step: an expression within another is worked out anew for each element
-    visits = (
-        totals.withColumn("_last", F.transform("baskets", lambda one: one["last"]))
-        .withColumn("_parts", F.transform("baskets", lambda one: F.floor(F.hour(one["began"]) / hours).cast("int")))
-        .withColumn("_weekdays", F.transform("baskets", lambda one: F.weekday(one["began"])))
-        .withColumn(
-            "_days", F.array_sort(F.array_distinct(F.transform("baskets", lambda one: F.to_date(one["began"]))))
-        )
-        .withColumn("_later", F.greatest(F.size("_days") - 1, F.lit(0)))
-        .withColumn("_gaps", F.zip_with(F.slice("_days", 2, "_later"), F.slice("_days", 1, "_later"), F.datediff))
-        .withColumn("_gaps", F.array_sort("_gaps"))
-    )
-    middle = [F.get("_gaps", F.floor((F.size("_gaps") - back) / 2).cast("int")) for back in (1, 0)]
-    return visits.select(
-        "user_id",
-        "events",
-        "purchases",
-        F.size("_last").alias("baskets"),
-        F.size(F.filter("_last", lambda last: last > since)).alias("recent_baskets"),
-        "first_day",
-        "last_day",
-        F.array_max("_last").alias("last_purchase"),
-        spent.cast("double").alias("spent"),
-        F.try_divide(F.col("discount").cast("double"), F.col("shelf").cast("double")).alias("discount_share"),
-        _shares("_parts", PARTS_OF_DAY).alias("parts_of_day"),
-        _shares("_weekdays", WEEKDAYS).alias("weekdays"),
-        ((middle[0] + middle[1]) / 2.0).alias("cadence_days"),
-        *NESTED,
-    )
-
-
-def _shares(places: str, names: tuple[str, ...]) -> Column:
-    """Of an array of places in ``names``: each name that occurs with its share."""
-
-    def share(place: int) -> Column:
-        return F.try_divide(F.size(F.filter(places, lambda each: each == place)), F.size(places))
-
-    entries = [F.struct(F.lit(name), share(place)) for place, name in enumerate(names)]
-    return F.map_filter(F.map_from_entries(F.array(*entries)), lambda _, share: share > 0)
 
 
 def _empty_map(value: str) -> Column:

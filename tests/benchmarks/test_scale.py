@@ -1,5 +1,7 @@
 """The benchmark of scale: its shop is the Complete Journey's in small, and contenders with other rows are an error."""
 
+import os
+from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 
 import polars as pl
@@ -72,3 +74,26 @@ def test_goals_are_of_growth_ratio_and_memory():
         "10,000 events, times duckdb's seconds": (3.0, False),
         "peak memory, GiB": (7.5, True),
     }
+
+
+def dies(*_):
+    os.abort()
+
+
+def ends(*_):
+    return {"log": 1.0, "profiles": 1.0}
+
+
+def test_a_peer_that_dies_is_told_and_ours_may_not(monkeypatch, tmp_path):
+    """Each in a process of its own, which has to find what it does by its name."""
+    contenders = {"ours": ends, "polars": dies, "duckdb": ends}
+    monkeypatch.setattr(scale, "_contenders", lambda: contenders)
+    monkeypatch.setattr(shop, "write", ends)
+    monkeypatch.setattr(same, "check", ends)
+    found = {1_000: scale._measured(tmp_path, 1_000)}
+    assert "terminated abruptly" in found[1_000]["polars"]["stopped"]
+    assert [row[0] for row in scale._table(found)[1:]] == ["ours, 1,000", "polars, 1,000", "duckdb, 1,000"]
+    assert list(scale._goals(found)) == ["1,000 events, times duckdb's seconds", "peak memory, GiB"]
+    contenders["ours"] = dies
+    with pytest.raises(BrokenProcessPool):
+        scale._measured(tmp_path, 1_000)
