@@ -293,7 +293,8 @@ RECOMMENDATIONS = Table(
         Column(
             "expected_revenue",
             "double",
-            "p_purchase x money that a purchase brings, the price where that is unknown; null without either",
+            "what the user's next purchase is to bring through the item: relevance x what they would pay, the price "
+            "where that is unknown; null without either",
             minimum=0,
         ),
         Column(

@@ -39,7 +39,7 @@ OBJECTIVES = (
     Objective(
         "expected_revenue",
         "money",
-        "p(purchase | shown) x what a purchase brings; falls back on relevance and on the price",
+        "what the user's next purchase is to bring through the item: relevance x what they would pay, or its price",
         "revenue",
         "paid",
         heavy=True,

@@ -14,7 +14,7 @@ from jobs.lists.held import scales_of
 from jobs.ranking.blend import unit
 from jobs.ranking.rerank import Tastes
 from jobs.ranking.trial import Trial
-from jobs.ranking.values import Scale, novelty, satisfaction, small_suppliers
+from jobs.ranking.values import Scale, expected_revenue, novelty, satisfaction, small_suppliers
 from schemas.objectives import SATISFACTION
 from schemas.profiles import NEW, OCCASIONAL, SEGMENTS
 from training.data import Histories, load
@@ -108,10 +108,11 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
     numbers = {brand: number for number, brand in enumerate(sorted({each for each in data.catalogue.brands if each}))}
     brands = np.array([numbers.get(brand, -1) for brand in data.catalogue.brands])
     small = small_suppliers(brands, np.bincount(late.items, minlength=split.items).astype(float))
+    price = _prices(seen, split.items)[positions]
     values = {
         "relevance": np.ma.array(relevance),
         "satisfaction": satisfaction(told["p_click"], told["p_purchase"], SATISFACTION),
-        "expected_revenue": told["spend"] * told["p_purchase"],
+        "expected_revenue": expected_revenue(np.ma.array(relevance), told["spend"], np.ma.array(price)),
         "novelty": np.ma.array(novelty(shoppers, len(np.unique(late.users)))[positions]),
         "fairness": np.ma.masked_invalid(small[positions]),
     }
@@ -121,7 +122,7 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
     keys = np.unique(np.stack([recent.users, recent.baskets]), axis=1)
     baskets = np.bincount(keys[0], minlength=len(seen.offsets) - 1)[split.users]
     audience = _audiences(baskets, appetite)
-    relevant, price = split.relevant.counts, _prices(seen, split.items)[positions]
+    relevant = split.relevant.counts
     tastes = _tastes(data.catalogue.paths, seen, split.users, positions)
     told = (taken, paid, relevant, price, audience)
     return Week(day, split.users, positions, values, units, *told, tastes=tastes)

@@ -13,7 +13,7 @@ from jobs.lists.named import ASKED, Named
 from jobs.lists.popularity import Popularity
 from jobs.ranking.blend import unit
 from jobs.ranking.rerank import Tastes
-from jobs.ranking.values import margins, novelty, satisfaction, small_suppliers
+from jobs.ranking.values import expected_revenue, margins, novelty, satisfaction, small_suppliers
 from schemas.catalogue import TREND_HALF_LIVES, TREND_PRIOR
 from schemas.objectives import ARRIVED_DAYS, SATISFACTION
 
@@ -118,8 +118,7 @@ def objectives(offers: pa.ListArray, shelf: Shelf, least: int = 0) -> tuple[np.n
         np.ma.array(np.nan_to_num(each[positions]), mask=~place | np.isnan(each[positions]))
         for each in (shelf.named.goods.prices, shelf.novelty, shelf.fairness, shelf.margins)
     )
-    probability = np.ma.where(np.ma.getmaskarray(told["p_purchase"]), told["relevance"], told["p_purchase"])
-    revenue = np.ma.where(np.ma.getmaskarray(spend), price, spend) * probability
+    revenue = expected_revenue(told["relevance"], spend, price)
     pleased = satisfaction(told["p_click"], told["p_purchase"], SATISFACTION)
     return positions, {
         **told,

@@ -14,8 +14,8 @@ from schemas.objectives import Terms
 
 OFFERS = {  # relevance, p_purchase, spend, taken, paid
     "apple": (0.5, 0.5, 2.0, True, 2.0),
-    "bread": (0.375, 0.25, 8.0, False, 0.0),
-    "cake": (0.125, 0.25, 16.0, True, 4.0),
+    "bread": (0.375, 0.25, 16 / 3, False, 0.0),
+    "cake": (0.125, 0.25, 32.0, True, 4.0),
 }
 ITEMS = {"apple": [1, 0, 9], "bread": [1, 0, 9], "cake": [0, 1, 9]}
 

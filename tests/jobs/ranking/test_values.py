@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.ranking.values import Scale, margins, novelty, satisfaction, small_suppliers
+from jobs.ranking.values import Scale, expected_revenue, margins, novelty, satisfaction, small_suppliers
 
 
 def masked(*rows):
@@ -13,6 +13,12 @@ def masked(*rows):
 def test_a_margin_is_what_the_cost_leaves_of_the_price_and_never_below_0():
     prices, costs = np.array([4.0, 2.0, 0.0, np.nan, 5.0]), np.array([1.0, 3.0, 1.0, 1.0, np.nan])
     np.testing.assert_array_equal(margins(prices, costs), [0.75, 0, 0, np.nan, np.nan])
+
+
+def test_expected_revenue_is_the_chance_of_being_next_times_what_is_paid():
+    relevance, spend, price = masked([0.5, 0.25, 0.25]), masked([6.0, None, None]), masked([4.0, 8.0, None])
+    found = expected_revenue(relevance, spend, price)
+    assert found.filled(-1).tolist() == [[3.0, 2.0, -1.0]]
 
 
 def test_novelty_from_what_everybody_takes_to_what_nobody_does():
