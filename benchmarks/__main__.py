@@ -1,7 +1,7 @@
 """Runs one benchmark: a table for people, then one line of JSON for machines.
 
 python -m benchmarks NAME [--dataset D] [--export FOLDER --lake LAKE --day D [--backbone FOLDER]] [--gpu] [--events N]
-    [--quick]
+    [--part P] [--quick]
 """
 
 import argparse
@@ -15,8 +15,8 @@ from pathlib import Path
 import benchmarks
 from benchmarks import Result
 
-# which trained model is measured, whether only what trains on a GPU is, and how much at most
-OPTIONS = ("export", "lake", "day", "backbone", "gpu", "events")
+# which trained model is measured, whether only what trains on a GPU is, how much at most, and which part of it all
+OPTIONS = ("export", "lake", "day", "backbone", "gpu", "events", "part")
 
 
 def names() -> dict[str, str]:
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--backbone", metavar="FOLDER", help="and what its language model was made of")
     parser.add_argument("--gpu", action="store_const", const=True, help="of a benchmark of training: on the GPU alone")
     parser.add_argument("--events", metavar="N", type=int, help="of a benchmark of several sizes: the largest")
+    parser.add_argument("--part", metavar="P", help="of a benchmark of several parts: this one alone")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     machine = benchmarks.machine()  # before the benchmark itself loads it

@@ -2,9 +2,14 @@
 
 from benchmarks import Result
 
+TAKES = ("part",)
 
-def run(quick: bool) -> Result:
-    """``quick`` takes a few households of three weeks, and hardly trains: it shows that it runs, nothing else."""
+
+def run(quick: bool, part: str | None = None) -> Result:
+    """``quick`` takes a few households of three weeks, and hardly trains: it shows that it runs, nothing else.
+
+    ``--part`` journey, beauty or speed makes one part alone.
+    """
     from benchmarks.pareto import whole  # torch takes seconds that the list of benchmarks needn't wait
 
-    return whole.run(quick)
+    return whole.run(quick, part)

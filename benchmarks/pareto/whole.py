@@ -22,12 +22,28 @@ NAMES = ("relevance", "satisfaction", "expected_revenue", "diversity")
 MEASURES = ("ndcg", "revenue", "diversity")
 
 
-def run(quick: bool) -> Result:
-    """See :mod:`benchmarks.pareto`. Journey's model is kept until training's code changes."""
+def run(quick: bool, part: str | None) -> Result:
+    """See :mod:`benchmarks.pareto`. Journey's model is kept until training's code changes.
+
+    Raises:
+        ValueError: if there is no such part.
+    """
+    if part not in (None, *PARTS):
+        raise ValueError(f"pareto has no part {part!r}; it has {', '.join(PARTS)}")
+    whole = Result({}, {}, [])
+    for name in [part] if part else PARTS:
+        made = PARTS[name](quick)
+        whole.goals.update(made.goals)
+        whole.figures.update(made.figures)
+        whole.table.extend(made.table)
+    return whole
+
+
+def _journey(quick: bool) -> Result:
     with tempfile.TemporaryDirectory(prefix="pareto-") as folder, threadpool_limits(1):
         told = _weeks(Path(folder), quick)
         _say("weeks are made")
-        found = {"Complete Journey": _found(told, quick), "Beauty": _beauty(Path(folder) / "beauty", quick)}
+        found = _found(told, quick)
     _say("fronts are found")
     shares = _shares(told[0], exact.QUICK_USERS if quick else exact.USERS)
     _say("exact optima are found")
@@ -37,16 +53,24 @@ def run(quick: bool) -> Result:
         _say("gains are measured")
         replayed, silent = replay.replayed(told, quick)
         _say("weeks are replayed")
-    fast = speed.run(quick)
     figures = {
-        "found": {data: {name: vars(each) for name, each in mine.items()} for data, mine in found.items()},
+        "Complete Journey": {name: vars(each) for name, each in found.items()},
         "share of the exact gain": shares,
         "bought": bought,
         "replayed": replayed,
         "guard rails that were silent": silent,
-        "re-ranking": fast.figures,
     }
-    return Result(_goals(found, shares, bought, silent) | fast.goals, figures, _table(found, shares, bought, replayed))
+    goals = _found_goals("Complete Journey", found) | _goals(shares, bought, silent)
+    return Result(goals, figures, _found_table("Complete Journey", found) + _table(shares, bought, replayed))
+
+
+def _beauty(quick: bool) -> Result:
+    with tempfile.TemporaryDirectory(prefix="pareto-") as folder, threadpool_limits(1):
+        dataset = amazon.load(AMAZON, "beauty")
+        both = beauty.halves(dataset.first(1500) if quick else dataset, Path(folder), quick)
+        found = finding.found(*both, ("relevance", "novelty", "diversity"), beauty.MEASURES, quick)
+    figures = {"Beauty": {name: vars(each) for name, each in found.items()}}
+    return Result(_found_goals("Beauty", found), figures, _found_table("Beauty", found))
 
 
 def _weeks(folder: Path, quick: bool) -> list[Week]:
@@ -90,12 +114,6 @@ def _found(told: list[Week], quick: bool) -> dict[str, finding.Covered]:
     return finding.found(*trials, NAMES, MEASURES, quick)
 
 
-def _beauty(folder: Path, quick: bool) -> dict[str, finding.Covered]:
-    dataset = amazon.load(AMAZON, "beauty")
-    both = beauty.halves(dataset.first(1500) if quick else dataset, folder, quick)
-    return finding.found(*both, ("relevance", "novelty", "diversity"), beauty.MEASURES, quick)
-
-
 def _shares(week: Week, users: int) -> dict[str, float]:
     some = np.random.default_rng(0).permutation(len(week.users))[:users]
     scales = week.scales()
@@ -103,31 +121,34 @@ def _shares(week: Week, users: int) -> dict[str, float]:
     return exact.shares(gain, value, week.length)
 
 
-def _goals(found: dict, shares: dict, bought: dict, silent: list[str]) -> dict[str, Goal]:
-    goals = {}
-    for data, mine in found.items():
-        one, many = mine[finding.OURS], mine[finding.PEER]
-        for when, covered in one.covered.items():
-            share = covered / many.covered[when]
-            goals[f"{data}: hypervolume over that of NSGA-II with ten times the evaluations, {when}"] = Goal(
-                0.99, share, least=True
-            )
-        goals[f"{data}: its time over that"] = Goal(0.1, one.seconds / many.seconds, least=False)
-    goals["share of the exact gain"] = Goal(0.99, shares["ours"], least=True)
+def _found_goals(data: str, found: dict[str, finding.Covered]) -> dict[str, Goal]:
+    one, many = found[finding.OURS], found[finding.PEER]
+    title = f"{data}: hypervolume over that of NSGA-II with ten times the evaluations"
+    goals = {
+        f"{title}, {when}": Goal(0.99, covered / many.covered[when], least=True)
+        for when, covered in one.covered.items()
+    }
+    return goals | {f"{data}: its time over that": Goal(0.1, one.seconds / many.seconds)}
+
+
+def _goals(shares: dict, bought: dict, silent: list[str]) -> dict[str, Goal]:
+    goals = {"share of the exact gain": Goal(0.99, shares["ours"], least=True)}
     for loss, mine in bought["revenue"]["ours"].items():
         other = max(each[loss]["gain"] for title, each in bought["revenue"].items() if not title.startswith("ours"))
         goals[f"revenue gained for {loss}, over the best heuristic's"] = Goal(1.0, mine["gain"] / other, least=True)
-    goals["guard rails that were silent"] = Goal(0, len(silent), least=False)
-    return goals
+    return goals | {"guard rails that were silent": Goal(0, len(silent))}
 
 
-def _table(found: dict, shares: dict, bought: dict, replayed: dict) -> list[list[str]]:
+def _found_table(data: str, found: dict[str, finding.Covered]) -> list[list[str]]:
     rows = [["search", "evaluations", "s", "hypervolume, this week", "the week after"]]
-    for data, mine in found.items():
-        for name, each in mine.items():
-            covered = [f"{value:.4f}" for value in each.covered.values()]
-            rows.append([f"{data}, {name}", str(each.evaluations), f"{each.seconds:.1f}", *covered])
-    rows.append(["share of the exact gain", "", "", "", ""])
+    for name, each in found.items():
+        covered = [f"{value:.4f}" for value in each.covered.values()]
+        rows.append([f"{data}, {name}", str(each.evaluations), f"{each.seconds:.1f}", *covered])
+    return rows
+
+
+def _table(shares: dict, bought: dict, replayed: dict) -> list[list[str]]:
+    rows = [["share of the exact gain", "", "", "", ""]]
     rows += [[name, f"{value:.4f}", "", "", ""] for name, value in shares.items()]
     rows.append(["bought", "NDCG", "gain", "95 %", ""])
     for measure, ways in bought.items():
@@ -146,3 +167,6 @@ def _table(found: dict, shares: dict, bought: dict, replayed: dict) -> list[list
 
 def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
+
+
+PARTS = {"journey": _journey, "beauty": _beauty, "speed": speed.run}

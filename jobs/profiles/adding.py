@@ -12,6 +12,7 @@ from schemas.profiles import HALF_LIVES, LATELY
 BLOCK = 4_000_000  # values in memory at a time, or those of one user
 PURCHASE, RETURN, INTEREST, OTHER = 1, 2, 3, 0  # kinds of lines
 CENTS, LOGS = 1e4, 1e9  # what money and logarithms are counted in: integers add up to the same in any order
+LARGEST = 1e12  # money of one line
 NO_DAY = 1 << 40
 LISTS = ("baskets", "visits", "recent", "items", "prices")
 
@@ -79,10 +80,10 @@ class _Lines:
         self.kind, self.day, self.arrived, self.ts, self.basket = (
             numbers(columns[name]).astype(np.int64) for name in ("kind", "day", "arrived", "ts", "basket")
         )
-        self.paid, self.off = (_cents(columns[name]) for name in ("paid", "off"))
-        self.is_paid, self.price = known(columns["paid"]), numbers(columns["price"])
+        (self.paid, self.is_paid), (self.off, is_off) = (_cents(columns[name]) for name in ("paid", "off"))
+        self.price = numbers(columns["price"])
         self.bought = self.kind == PURCHASE
-        self.told = self.bought & self.is_paid & known(columns["off"])
+        self.told = self.bought & self.is_paid & is_off
 
 
 class _Held:
@@ -232,8 +233,18 @@ def _prices(lines: _Lines, held: _Held) -> tuple[np.ndarray, dict[str, np.ndarra
     return once.keys[0], {"item_id": once.keys[1], **sums}
 
 
-def _cents(values: pa.Array) -> np.ndarray:
-    return np.rint(numbers(values) * CENTS).astype(np.int64)
+def _cents(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """int64 in 1 / CENTS of money, and bool, whether it is told: what is no number isn't.
+
+    Raises:
+        OverflowError: if sums of such amounts wouldn't fit.
+    """
+    plain = numbers(values, np.nan)
+    there = ~np.isnan(plain)
+    told = np.where(there, plain, 0.0)
+    if len(told) and np.abs(told).max() > LARGEST:
+        raise OverflowError(f"behaviour.log: an amount of {told[np.abs(told).argmax()]} is too large to be added up")
+    return np.rint(told * CENTS).astype(np.int64), there
 
 
 def _both(fresh: Iterable[np.ndarray], held: Iterable[np.ndarray]) -> list[np.ndarray]:

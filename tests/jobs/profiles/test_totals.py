@@ -116,6 +116,14 @@ def test_what_an_item_was_bought_for_is_added_to_what_it_was_bought_for_before(n
     assert logs == pytest.approx({"logs": 2 * log(2), "squares": 6 * log(2) ** 2}, abs=3e-9)
 
 
+def test_money_that_is_no_number_isnt_told_and_none_is_too_large_to_be_added_up(night):
+    rows = [line(1, FIRST, "ann", amount=2.0, discount=0.5), line(2, FIRST, "ann", amount=float("nan"), discount=0.5)]
+    (ann,) = night(rows, FIRST)
+    assert (float(ann["visits"][0]["money"]), float(ann["shelf"]), ann["purchases"]) == (2.0, 2.5, 2)
+    with pytest.raises(Exception, match=r"behaviour\.log: an amount of 1e\+300 is too large"):
+        night([line(1, FIRST, "ann", amount=1e300)], FIRST)
+
+
 def test_a_basket_that_goes_on_or_comes_late_is_one_basket(night):
     at_midnight = datetime(2024, 3, 1, 23, 59)
     rows = [
