@@ -55,7 +55,7 @@ def unlike_above(vectors: np.ndarray) -> np.ndarray:
     """float64 [n, k]: 1 - the largest cosine to those further up, in [0, 2]; 1 for the first of float32 [n, k, d]."""
     exact = on_grid(vectors)
     cosines = exact @ exact.swapaxes(1, 2)
-    cosines += np.where(np.tri(vectors.shape[1], k=-1, dtype=bool), 0, -np.inf)  # those further down don't count
-    largest = cosines.max(axis=2, initial=-np.inf)
+    cosines += np.where(np.tri(vectors.shape[1], dtype=bool), -np.inf, 0)  # to itself and those further down
+    largest = cosines.max(axis=1, initial=-np.inf)  # rows lie in memory one after the other: a maximum of whole rows
     largest[:, :1] = 0
     return (1 - largest).clip(0, 2)

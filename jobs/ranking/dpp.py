@@ -14,7 +14,7 @@ from jobs.ranking.calibration import Calibration, Penalty
 from jobs.ranking.cosines import on_grid, rough_error, squared_lengths
 from jobs.ranking.diversify import Picked, blocks, check_scores, diversity_of
 from jobs.ranking.places import Limits, Places, check_places, without_gaps
-from jobs.ranking.shortlist import RANKS, SIZE, Shortlists
+from jobs.ranking.shortlist import SIZE, Shortlists, due
 
 FLOOR = 1e-6  # of a conditional variance, from 1: below it lies what float32 rounds
 UNIT = 2.0**-24  # relative rounding error of float32
@@ -88,15 +88,23 @@ class _Block:
         self.basis = np.zeros((len(base), ranks, vectors.shape[2]))  # orthonormal: what was chosen
         # of a product with a vector of the basis, which is rounded to float32 as well
         self._error = 1.01 * rough_error(squared_lengths(vectors), vectors.shape[2])[:, None] + 3 * UNIT
+        highest = np.where(np.isfinite(self.worth), np.abs(self.worth), 0.0).max(axis=1, initial=0.0)
+        # the worth, what is added to it and their sum are rounded; a penalty comes on top
+        self._slack = ((1 - theta) * LOGARITHM + 8 * UNIT * highest[:, None]).astype(np.float32)
+        self._apart = (1 - theta).astype(np.float32)
         self._variance, self._seen = np.ones(base.shape, np.float32), np.zeros(len(base), np.int64)  # as at that rank
-        self._users, self._starts = np.arange(len(base)), np.arange(len(base))[:, None] * base.shape[1]
+        self._users, self._starts = np.arange(len(base)), np.arange(len(base)) * base.shape[1]
+        self._rows = vectors.reshape(-1, vectors.shape[2])
 
     def lists(self, places: Places, penalty: Penalty | None) -> tuple[np.ndarray, np.ndarray]:
         """Picks int64 [n, ranks] and their scores float64 [n, ranks]."""
-        picks, scores = np.full((self.ranks, len(self.worth)), -1, np.int64), np.zeros((self.ranks, len(self.worth)))
+        shape = (self.ranks, len(self.worth))
+        picks, variances, penalties = np.full(shape, -1, np.int64), np.ones(shape), np.zeros(shape)
         size = SIZE if penalty is None else self.worth.shape[1]
+        if penalty is not None:
+            self._slack += (8 * UNIT * penalty.largest[:, None]).astype(np.float32)
         for rank in range(self.ranks):
-            if rank % RANKS == 0:
+            if due(rank) and (rank == 0 or size < self.worth.shape[1]):
                 self._shorten(places, rank, size)
             now = None if penalty is None else penalty.costs()
             best, found = places.at(rank, *self._best(places, rank, now))
@@ -105,94 +113,131 @@ class _Block:
                     break
                 continue
             picks[rank] = np.where(found, best, -1)
-            vectors, basis = on_grid(self.vectors[self._users, best]), self.basis[:, :rank]
+            vectors, basis = on_grid(self._rows.take(self._starts + best, axis=0)), self.basis[:, :rank]
             inside = np.matvec(basis, vectors)
-            variance = _left(inside)
-            told = (1 - self.theta[:, 0]) * np.log(np.maximum(variance, FLOOR))
+            variances[rank] = _left(inside)
             if penalty is not None:
-                told -= now[self._users, best]
+                penalties[rank] = now[self._users, best]
                 penalty.take(best, found)
-            scores[rank] = np.where(found, self.worth[self._users, best] + told, 0.0)
             places.take(rank, best, found)
             if rank + 1 < self.ranks:
-                new = found & (variance > FLOOR)
+                new = found & (variances[rank] > FLOOR)
                 self.basis[:, rank] = _direction(vectors, basis, inside) * new[:, None]
-                self._near_variance -= np.square(np.matvec(self._near, self.basis[:, rank].astype(np.float32)))
-        return picks.T, scores.T
+                moved = np.matvec(self._near, self.basis[:, rank].astype(np.float32))
+                self._near_variance -= np.square(moved, out=moved)
+        told = (1 - self.theta) * np.log(np.maximum(variances.T, FLOOR)) - penalties.T
+        worth = np.take_along_axis(self.worth, np.maximum(picks.T, 0), axis=1)
+        return picks.T, np.where(picks.T >= 0, worth + told, 0.0)
 
     def _best(self, places: Places, rank: int, penalties: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """The candidate with the largest total, int64 [n], and whether there is one."""
-        lowest, highest = self._bounds(places.level.take(self._flat), self._near_variance, self._users, rank)
+        """The candidate with the largest total, int64 [n], and whether there is one.
+
+        Where bounds overlap, exact totals decide; where those of others could be the best, all are looked at.
+        """
+        level, off, everybody = places.level.take(self._flat).astype(np.float32), self._off(rank), slice(None)
+        lowest = self._bound(level, self._near_variance, everybody, -off)
+        highest = self._bound(level, self._near_variance, everybody, off)
         if penalties is not None:
-            lowest, highest = lowest - penalties, highest - penalties
+            now = penalties.take(self._flat).astype(np.float32)
+            lowest, highest = lowest - now, highest - now
         first = lowest.argmax(axis=1)
         best, reached = self._short.places[self._users, first], lowest[self._users, first]
         live = reached > -np.inf
         dry = np.flatnonzero((self._short.bound >= reached) & (self._short.bound > -np.inf))
         reached[~live] = np.inf
         reached[dry] = np.inf
-        near, close = highest >= reached[:, None], []
-        if np.count_nonzero(near) > np.count_nonzero(reached < np.inf):
-            rows = np.flatnonzero(np.count_nonzero(near, axis=1) > 1)
-            close = [(user, self._short.places[user, near[user]]) for user in rows]
+        self._decide(best, self._users, highest >= reached[:, None], places, rank, penalties)
         if len(dry):
-            lowest, highest = self._look(places, dry, rank)
+            highest = self._look(places, dry, rank)
+            lowest = self._bound(places.level[dry].astype(np.float32), self._variance[dry], dry, -off[dry])
             reached, best[dry] = lowest.max(axis=1), lowest.argmax(axis=1)
             live[dry] = reached > -np.inf
+            self._renew(dry, highest)
             near = (highest >= reached[:, None]) & live[dry, None]
-            close += [(user, np.flatnonzero(each)) for user, each in zip(dry, near, strict=True)]
-            self._short.renew(dry, highest)
-            self._gather(dry)
-        for user, each in close:
-            if len(each) > 1:
-                exact = self._exact(user, each, places, rank) - (0 if penalties is None else penalties[user, each])
-                best[user] = each[exact.argmax()]
+            self._decide(best, dry, near, places, rank, penalties)
         return best, live
 
-    def _exact(self, user: int, close: np.ndarray, places: Places, rank: int) -> np.ndarray:
-        """float64 [m]: the totals of some candidates of a user."""
-        variance = _left(on_grid(self.vectors[user, close]) @ self.basis[user, :rank].T)
-        return places.level[user, close] + (1 - self.theta[user]) * np.log(np.maximum(variance, FLOOR))
+    def _decide(
+        self,
+        best: np.ndarray,
+        users: np.ndarray,
+        near: np.ndarray,
+        places: Places,
+        rank: int,
+        penalties: np.ndarray | None,
+    ) -> None:
+        """Puts into ``best`` whose exact total is the largest, for those of the users int64 [u] who have several near.
 
-    def _bounds(
-        self, level: np.ndarray, variance: np.ndarray, users: np.ndarray, rank: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """float64 [u, m] each: what the totals of some users' candidates lie between.
+        Args:
+            near: bool [u, m], of their shortlists, or of all candidates.
+        """
+        hits = np.flatnonzero(near)
+        owners = hits // near.shape[1]
+        again = owners[1:] == owners[:-1]
+        if not np.count_nonzero(again):
+            return
+        first = np.flatnonzero(np.append(True, ~again) & np.append(again, False))  # of those with several
+        counts = np.bincount(owners, minlength=len(near))[owners[first]]
+        width = np.arange(counts.max())
+        # who has fewer has the first of them at the end again, where it is no better than at the start
+        at = hits[first[:, None] + np.where(width < counts[:, None], width, 0)] % near.shape[1]
+        tied = users[owners[first]]
+        whole = near.shape[1] == self.worth.shape[1]
+        close = at if whole else self._short.places[tied[:, None], at]
+        vectors = on_grid(self.vectors[tied[:, None], close])
+        inside = vectors @ self.basis[tied, :rank].swapaxes(1, 2)
+        variance = _left(inside.reshape(close.size, rank)).reshape(close.shape)
+        exact = places.level[tied[:, None], close] + (1 - self.theta[tied]) * np.log(np.maximum(variance, FLOOR))
+        if penalties is not None:
+            exact -= penalties[tied[:, None], close]
+        best[tied] = np.take_along_axis(close, exact.argmax(axis=1)[:, None], axis=1)[:, 0]
+
+    def _off(self, rank: int) -> np.ndarray:
+        """float32 [n, 1]: how far a rough variance may lie from the exact one.
 
         2 p error + error^2 of a square p^2, of which all together are no more than 1 (Cauchy and Schwarz), and what
         float32 rounds when it squares and subtracts.
         """
-        each = self._error[users]
-        off = (2.1 * np.sqrt(rank) * each + rank * (each**2 + 2 * UNIT)).astype(np.float32)
-        apart = 1 - self.theta[users]
-        low, high = (np.log(np.maximum(moved, np.float32(FLOOR))) for moved in (variance - off, variance + off))
-        return level + apart * (low - LOGARITHM), level + apart * (high + LOGARITHM)
+        each = self._error
+        return (2.1 * np.sqrt(rank) * each + rank * (each**2 + 2 * UNIT)).astype(np.float32)
+
+    def _bound(self, level: np.ndarray, variance: np.ndarray, users: np.ndarray | slice, off: np.ndarray) -> np.ndarray:
+        """float32 [u, m]: the totals of some users' candidates at most; at least, if ``off`` is negative."""
+        told = variance + off
+        np.maximum(told, np.float32(FLOOR), out=told)
+        np.log(told, out=told)
+        told *= self._apart[users]
+        told += level
+        told += np.copysign(self._slack[users], off)
+        return told
 
     def _shorten(self, places: Places, rank: int, size: int) -> None:
         """Makes all shortlists anew."""
-        self._short = Shortlists(self._look(places, self._users, rank)[1], size)
-        self._flat = self._starts + self._short.places
-        self._near = self.vectors.reshape(-1, self.vectors.shape[2]).take(self._flat, axis=0)
+        self._short = Shortlists(self._look(places, slice(None), rank), size)
+        self._flat = self._starts[:, None] + self._short.places
+        self._near = self._rows.take(self._flat, axis=0)
         self._near_variance = self._variance.take(self._flat)
 
-    def _gather(self, users: np.ndarray) -> None:
-        """The shortlists of some users have changed."""
-        self._flat[users] = self._starts[users] + self._short.places[users]
-        self._near[users] = self.vectors[users[:, None], self._short.places[users]]
+    def _renew(self, users: np.ndarray, highest: np.ndarray) -> None:
+        """Makes those of some users anew, whose totals are float32 [u, c] at most."""
+        self._short.renew(users, highest)
+        self._flat[users] = self._starts[users, None] + self._short.places[users]
+        self._near[users] = self._rows.take(self._flat[users], axis=0)
         self._near_variance[users] = self._variance.take(self._flat[users])
 
-    def _look(self, places: Places, users: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds float64 [u, c] of the totals of all candidates of some users, whose variances it brings up to date."""
-        for first in np.unique(self._seen[users]):
-            late = users[self._seen[users] == first]
-            rows = slice(None) if len(late) == len(self._users) else late  # a slice needs no copy
+    def _look(self, places: Places, users: np.ndarray | slice, rank: int) -> np.ndarray:
+        """float32 [u, c], what the totals of all candidates of some users are at most; variances are brought up."""
+        seen = self._seen[users]
+        first = int(seen.min(initial=rank))
+        if first < rank:
             # a thin matrix that lies in memory by its columns: the product takes a third of the time
-            thin = np.ascontiguousarray(self.basis[rows, first:rank].swapaxes(1, 2), np.float32)
-            products = np.square(self.vectors[rows] @ thin)
-            for each in range(rank - first):
-                self._variance[rows] -= products[:, :, each]
-        self._seen[users] = rank
-        return self._bounds(places.level[users], self._variance[users], users, rank)
+            thin = np.ascontiguousarray(self.basis[users, first:rank].swapaxes(1, 2), np.float32)
+            thin *= (seen[:, None] <= np.arange(first, rank))[:, None, :]  # what a user's variances know already
+            products = self.vectors[users] @ thin
+            self._variance[users] -= np.einsum("uck,uck->uc", products, products)
+            self._seen[users] = rank
+        level = places.level[users].astype(np.float32)
+        return self._bound(level, self._variance[users], users, self._off(rank)[users])
 
 
 def _left(inside: np.ndarray) -> np.ndarray:
@@ -223,6 +268,7 @@ def _direction(vectors: np.ndarray, basis: np.ndarray, inside: np.ndarray) -> np
 def _outside(vectors: np.ndarray, basis: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rest of vectors [n, d] without what is inside of the basis, of length 1, and its length [n] before."""
     rest = vectors - np.vecmat(on_grid(inside), basis)
-    length = np.sqrt(np.add.accumulate(rest * rest, axis=1)[:, -1])
+    near = on_grid(rest)  # so that a sum of squares comes out the same in any order
+    length = np.sqrt(np.vecdot(near, near))
     each = length[:, None]
     return on_grid(np.divide(rest, each, out=np.zeros(rest.shape), where=each > 0)), length

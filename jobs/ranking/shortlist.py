@@ -9,6 +9,12 @@ import numpy as np
 
 SIZE = 32  # candidates of a user
 RANKS = 8  # after so many all shortlists are made anew: the bounds are old, and what is open falls short of them
+SOON = (0, 2, 5)  # the first ranks at which those of a DPP are, for its totals fall most where little is chosen
+
+
+def due(rank: int) -> bool:
+    """Whether all shortlists of a DPP are made anew at this rank."""
+    return rank in SOON or (rank > RANKS and rank % RANKS == RANKS // 2)
 
 
 class Shortlists:

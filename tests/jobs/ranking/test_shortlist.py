@@ -10,6 +10,8 @@ from jobs.ranking.dpp import dpp
 from jobs.ranking.places import Limits
 from jobs.ranking.shortlist import SIZE, Shortlists
 
+RENEW = Shortlists.renew
+
 
 def test_the_largest_are_in_it_and_the_next_bounds_the_others():
     total = np.arange(2 * (SIZE + 3), dtype=float).reshape(2, -1)
@@ -57,6 +59,17 @@ def test_a_shortlist_that_runs_dry_is_made_anew(make, module, monkeypatch):
     assert not renewed
     for name in ("picks", "scores", "diversity"):
         np.testing.assert_array_equal(getattr(short, name), getattr(whole, name))
+
+
+def test_few_lists_of_a_dpp_run_dry_between_two_looks(monkeypatch):
+    rng = np.random.default_rng(2)
+    vectors = unit(np.abs(rng.standard_normal((40, 1, 32)) + rng.standard_normal((40, 200, 32))).astype(np.float32))
+    renewed = []
+    monkeypatch.setattr(
+        Shortlists, "renew", lambda self, users, total: renewed.extend(users) or RENEW(self, users, total)
+    )
+    dpp(rng.standard_normal((40, 200)), vectors, np.full(40, 0.5), 20)
+    assert len(renewed) <= 4  # 44 if they were only made anew after eight ranks
 
 
 def test_what_is_nearly_as_good_outside_of_a_shortlist_is_compared_exactly():
