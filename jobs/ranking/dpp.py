@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jobs.ranking.basis import direction, left
 from jobs.ranking.calibration import Calibration, Penalty
 from jobs.ranking.cosines import on_grid, rough_error, squared_lengths
 from jobs.ranking.diversify import Picked, blocks, check_scores, diversity_of
@@ -19,7 +20,6 @@ from jobs.ranking.shortlist import SIZE, Shortlists, due
 FLOOR = 1e-6  # of a conditional variance, from 1: below it lies what float32 rounds
 UNIT = 2.0**-24  # relative rounding error of float32
 LOGARITHM = 1e-5  # how far float32 may miss a logarithm of a number from FLOOR to 2
-SHORT = 0.1  # of a length of 1: what is left of a vector that is to be taken apart twice
 
 
 def dpp(
@@ -115,14 +115,14 @@ class _Block:
             picks[rank] = np.where(found, best, -1)
             vectors, basis = on_grid(self._rows.take(self._starts + best, axis=0)), self.basis[:, :rank]
             inside = np.matvec(basis, vectors)
-            variances[rank] = _left(inside)
+            variances[rank] = left(inside)
             if penalty is not None:
                 penalties[rank] = now[self._users, best]
                 penalty.take(best, found)
             places.take(rank, best, found)
             if rank + 1 < self.ranks:
                 new = found & (variances[rank] > FLOOR)
-                self.basis[:, rank] = _direction(vectors, basis, inside) * new[:, None]
+                self.basis[:, rank] = direction(vectors, basis, inside) * new[:, None]
                 moved = np.matvec(self._near, self.basis[:, rank].astype(np.float32))
                 self._near_variance -= np.square(moved, out=moved)
         told = (1 - self.theta) * np.log(np.maximum(variances.T, FLOOR)) - penalties.T
@@ -186,7 +186,7 @@ class _Block:
         close = at if whole else self._short.places[tied[:, None], at]
         vectors = on_grid(self.vectors[tied[:, None], close])
         inside = vectors @ self.basis[tied, :rank].swapaxes(1, 2)
-        variance = _left(inside.reshape(close.size, rank)).reshape(close.shape)
+        variance = left(inside.reshape(close.size, rank)).reshape(close.shape)
         exact = places.level[tied[:, None], close] + (1 - self.theta[tied]) * np.log(np.maximum(variance, FLOOR))
         if penalties is not None:
             exact -= penalties[tied[:, None], close]
@@ -238,37 +238,3 @@ class _Block:
             self._seen[users] = rank
         level = places.level[users].astype(np.float32)
         return self._bound(level, self._variance[users], users, self._off(rank)[users])
-
-
-def _left(inside: np.ndarray) -> np.ndarray:
-    """float64 [n]: 1 less the squares of float64 [n, k], one after the other."""
-    steps = np.empty((inside.shape[1] + 1, len(inside)))
-    steps[0] = 1
-    np.square(inside.T, out=steps[1:])
-    return np.subtract.reduce(steps, axis=0)
-
-
-def _direction(vectors: np.ndarray, basis: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """float64 [n, d], what vectors [n, d] have outside of the basis [n, k, d], of length 1; or zero.
-
-    Where little is left, much of it is rounding, so it is taken once more: then twice is enough (Giraud et al.,
-    Numerische Mathematik 2005). All factors lie on the grid of :mod:`jobs.ranking.cosines`, so that the other users of
-    a batch don't matter.
-
-    Args:
-        inside: float64 [n, k], the vectors' products with the basis.
-    """
-    rest, length = _outside(vectors, basis, inside)
-    again = np.flatnonzero(length < SHORT)
-    if len(again):
-        rest[again] = _outside(rest[again], basis[again], np.matvec(basis[again], rest[again]))[0]
-    return rest
-
-
-def _outside(vectors: np.ndarray, basis: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rest of vectors [n, d] without what is inside of the basis, of length 1, and its length [n] before."""
-    rest = vectors - np.vecmat(on_grid(inside), basis)
-    near = on_grid(rest)  # so that a sum of squares comes out the same in any order
-    length = np.sqrt(np.vecdot(near, near))
-    each = length[:, None]
-    return on_grid(np.divide(rest, each, out=np.zeros(rest.shape), where=each > 0)), length
