@@ -76,6 +76,8 @@ def main() -> None:
         parser.error(f"{given.name} needs a trained model: {', '.join(missing)} missing")
     if useless := [f"--{name}" for name in options if name not in (*needs, *takes)]:
         parser.error(f"{given.name} has no {', '.join(useless)}")
+    if given.part and given.part not in module.PARTS:
+        parser.error(f"{given.name} has no part {given.part}; it has {', '.join(module.PARTS)}")
     options |= {"dataset": given.dataset} if datasets else {}
     result = module.run(given.quick, **options)
     print(table(result.table))

@@ -2,7 +2,7 @@
 
 from benchmarks import Result
 
-TAKES = ("part",)
+TAKES, PARTS = ("part",), ("journey", "beauty", "speed")
 
 
 def run(quick: bool, part: str | None = None) -> Result:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import Goal, Result
 from benchmarks.accuracy import AMAZON, amazon, journey, ours
-from benchmarks.pareto import beauty, exact, finding, gains, replay, speed, weeks
+from benchmarks.pareto import PARTS, beauty, exact, finding, gains, replay, speed, weeks
 from benchmarks.pareto.weeks import Week
 from training.recipes import recipe
 
@@ -23,16 +23,11 @@ MEASURES = ("ndcg", "revenue", "diversity")
 
 
 def run(quick: bool, part: str | None) -> Result:
-    """See :mod:`benchmarks.pareto`. Journey's model is kept until training's code changes.
-
-    Raises:
-        ValueError: if there is no such part.
-    """
-    if part not in (None, *PARTS):
-        raise ValueError(f"pareto has no part {part!r}; it has {', '.join(PARTS)}")
+    """See :mod:`benchmarks.pareto`. Journey's model is kept until training's code changes."""
+    parts = dict(zip(PARTS, (_journey, _beauty, speed.run), strict=True))
     whole = Result({}, {}, [])
     for name in [part] if part else PARTS:
-        made = PARTS[name](quick)
+        made = parts[name](quick)
         whole.goals.update(made.goals)
         whole.figures.update(made.figures)
         whole.table.extend(made.table)
@@ -167,6 +162,3 @@ def _table(shares: dict, bought: dict, replayed: dict) -> list[list[str]]:
 
 def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
-
-
-PARTS = {"journey": _journey, "beauty": _beauty, "speed": speed.run}

@@ -6,15 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.profiles.decay import NEVER, settle
-from jobs.profiles.grouped import Groups, coded, dated, decimals, known, listed, numbers, opened, unscaled, whole
+from jobs.profiles.grouped import Groups, coded, dated, decimals, known, listed, numbers, summed, unscaled, whole
+from jobs.profiles.lines import INTEREST, RETURN, Held, Lines
 from schemas.profiles import HALF_LIVES, LATELY
 
 BLOCK = 4_000_000  # values in memory at a time, or those of one user
-PURCHASE, RETURN, INTEREST, OTHER = 1, 2, 3, 0  # kinds of lines
-CENTS, LOGS = 1e4, 1e9  # what money and logarithms are counted in: integers add up to the same in any order
-LARGEST = 1e12  # money of one line
+LOGS = 1e9  # what logarithms are counted in: integers add up to the same in any order
 NO_DAY = 1 << 40
-LISTS = ("baskets", "visits", "recent", "items", "prices")
 
 
 def adder(night: int, schema: pa.Schema) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -52,8 +50,8 @@ def added(table: pa.Table, night: int, schema: pa.Schema) -> dict[str, pa.Array]
     users = columns["user_id"].dictionary_encode()
     owners = users.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     fresh = known(columns["kind"])
-    held = _Held({name: each.filter(pa.array(~fresh)) for name, each in columns.items()}, owners[~fresh])
-    lines = _Lines({name: each.filter(pa.array(fresh)) for name, each in columns.items()}, owners[fresh])
+    held = Held({name: each.filter(pa.array(~fresh)) for name, each in columns.items()}, owners[~fresh])
+    lines = Lines({name: each.filter(pa.array(fresh)) for name, each in columns.items()}, owners[fresh])
     names, (lines.item, *others) = coded(lines.item_id, *(held.fields[name]["item_id"] for name in held.of_items))
     held.item = dict(zip(held.of_items, others, strict=True))
     made = {"user_id": users.dictionary, **_counts(lines, held, len(users.dictionary), types)}
@@ -61,8 +59,8 @@ def added(table: pa.Table, night: int, schema: pa.Schema) -> dict[str, pa.Array]
     for name, (owner, fields) in {
         "baskets": _baskets(lines, held),
         "visits": _visits(lines, held),
-        "recent": _recent(*(each[daily["settles"] > night] for each in daily.values())),
-        "items": _items(held, *(each[daily["settles"] <= night] for each in daily.values())),
+        "recent": _recent({key: each[daily["settles"] > night] for key, each in daily.items()}),
+        "items": _items({key: each[daily["settles"] <= night] for key, each in daily.items()}, held),
         "prices": _prices(lines, held),
     }.items():
         kinds = {field.name: field.type for field in types[name].value_type}
@@ -71,71 +69,35 @@ def added(table: pa.Table, night: int, schema: pa.Schema) -> dict[str, pa.Array]
     return made
 
 
-class _Lines:
-    """What is new, as flat arrays: numbers of users rise."""
-
-    def __init__(self, columns: dict[str, pa.Array], owner: np.ndarray):
-        self.owner, self.item_id = owner, columns["item_id"]
-        self.item = np.zeros(0, np.int64)  # the place of item_id in all names
-        self.kind, self.day, self.arrived, self.ts, self.basket = (
-            numbers(columns[name]).astype(np.int64) for name in ("kind", "day", "arrived", "ts", "basket")
-        )
-        (self.paid, self.is_paid), (self.off, is_off) = (_cents(columns[name]) for name in ("paid", "off"))
-        self.price = numbers(columns["price"])
-        self.bought = self.kind == PURCHASE
-        self.told = self.bought & self.is_paid & is_off
-
-
-class _Held:
-    """What was known before, as flat arrays."""
-
-    of_items = ("recent", "items", "prices")
-
-    def __init__(self, columns: dict[str, pa.Array], owner: np.ndarray):
-        self.owner, self.columns = owner, columns
-        self.item: dict[str, np.ndarray] = {}  # by list, the place of each item_id in all names
-        self.owners, self.fields = {}, {}
-        for name in LISTS:
-            places, self.fields[name] = opened(columns[name])
-            self.owners[name] = owner[places]
-
-    def of(self, name: str, field: str) -> np.ndarray:
-        """int64 [e]: a field of a list, decimals unscaled."""
-        values = self.fields[name][field]
-        return unscaled(values) if pa.types.is_decimal(values.type) else numbers(values).astype(np.int64)
-
-
-def _counts(lines: _Lines, held: _Held, users: int, types: dict[str, pa.DataType]) -> dict[str, pa.Array]:
+def _counts(lines: Lines, held: Held, users: int, types: dict[str, pa.DataType]) -> dict[str, pa.Array]:
     owner = np.concatenate([lines.owner, held.owner])
 
-    def summed(fresh: np.ndarray, before: np.ndarray) -> np.ndarray:
-        total = np.zeros(users, np.int64)
-        np.add.at(total, owner, np.concatenate([fresh, before]))
-        return total
+    def both(fresh: np.ndarray, before: np.ndarray) -> np.ndarray:
+        return summed(owner, np.concatenate([fresh, before]), users)
 
     def told(name: str) -> np.ndarray:
         return known(held.columns[name])
 
     before = {name: numbers(held.columns[name]) for name in ("events", "purchases", "first_day", "last_day")}
-    dates, seen = {}, summed(np.ones_like(lines.owner), told("first_day")) > 0
+    dates, seen = {}, both(np.ones_like(lines.owner), told("first_day")) > 0
     for name, extreme in (("first_day", np.minimum), ("last_day", np.maximum)):
         dates[name] = np.full(users, NO_DAY if name == "first_day" else -NO_DAY)
         extreme.at(dates[name], lines.owner, lines.day)
         extreme.at(dates[name], held.owner[told(name)], before[name][told(name)])
     money = {"discount": lines.off, "shelf": lines.off + lines.paid}
-    priced = summed(lines.told, told("shelf")) > 0
+    priced = both(lines.told, told("shelf")) > 0
     return {
-        "events": pa.array(summed(np.ones_like(lines.owner), before["events"])),
-        "purchases": pa.array(summed(lines.bought, before["purchases"])),
+        "events": pa.array(both(np.ones_like(lines.owner), before["events"])),
+        "purchases": pa.array(both(lines.bought, before["purchases"])),
         **{name: dated(np.where(seen, each, 0), seen) for name, each in dates.items()},
         **{
-            name: decimals(summed(np.where(lines.told, each, 0), unscaled(held.columns[name])), types[name], priced)
+            name: decimals(both(np.where(lines.told, each, 0), unscaled(held.columns[name])), types[name], priced)
             for name, each in money.items()
         },
     }
 
 
-def _baskets(lines: _Lines, held: _Held) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _baskets(lines: Lines, held: Held) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     bought = lines.bought
     keys = _both((lines.owner[bought], lines.basket[bought]), (held.owners["baskets"], held.of("baskets", "basket")))
     began, last = _both(
@@ -148,7 +110,7 @@ def _baskets(lines: _Lines, held: _Held) -> tuple[np.ndarray, dict[str, np.ndarr
     return owner[order], {"began": began[order], "basket": basket[order], "last": last[order]}
 
 
-def _visits(lines: _Lines, held: _Held) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _visits(lines: Lines, held: Held) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     there = lines.bought | (lines.kind == RETURN)
     money = np.where(lines.bought, lines.paid, -lines.paid)[there]
     owner, day, count, paid, is_paid = _both(
@@ -166,7 +128,7 @@ def _visits(lines: _Lines, held: _Held) -> tuple[np.ndarray, dict[str, np.ndarra
     return daily.keys[0], {"day": daily.keys[1], "lines": daily.sum(count), "money": paid}
 
 
-def _daily(lines: _Lines, held: _Held) -> dict[str, np.ndarray]:
+def _daily(lines: Lines, held: Held) -> dict[str, np.ndarray]:
     """Of each user, item and day that hadn't settled: when it settles, purchase lines, other signs of interest."""
     there = (lines.item >= 0) & (lines.bought | (lines.kind == INTEREST))
     settles = np.maximum(lines.day + LATELY, lines.arrived)
@@ -178,28 +140,18 @@ def _daily(lines: _Lines, held: _Held) -> dict[str, np.ndarray]:
     return dict(zip(names, _both([each[there] for each in fresh], waiting), strict=True))
 
 
-def _recent(
-    owner: np.ndarray, item: np.ndarray, day: np.ndarray, _: np.ndarray, lines: np.ndarray, looks: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    daily = Groups(owner, item, day)
-    owner, item, day = daily.keys
-    return owner, {"item_id": item, "day": day, "lines": daily.sum(lines), "looks": daily.sum(looks)}
+def _recent(daily: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    once = Groups(daily["owner"], daily["item"], daily["day"])
+    owner, item, day = once.keys
+    return owner, {"item_id": item, "day": day, **{name: once.sum(daily[name]) for name in ("lines", "looks")}}
 
 
-def _items(
-    held: _Held,
-    owner: np.ndarray,
-    item: np.ndarray,
-    day: np.ndarray,
-    settles: np.ndarray,
-    lines: np.ndarray,
-    _: np.ndarray,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _items(daily: dict[str, np.ndarray], held: Held) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Each item's lines that have settled, and what they weigh: those of before, and then those of now one by one."""
-    some = lines > 0
-    come = Groups(owner[some], item[some], settles[some], day[some])
+    some = daily["lines"] > 0
+    come = Groups(*(daily[name][some] for name in ("owner", "item", "settles", "day")))
     owner, item, settles, day = come.keys
-    count = come.sum(lines[some])
+    count = come.sum(daily["lines"][some])
     pairs = Groups(*_both((owner, item), (held.owners["items"], held.item["items"])))
     fresh, before = np.split(pairs.places, [len(owner)])
     total, settled = np.zeros(len(pairs), np.int64), np.full(len(pairs), NEVER)
@@ -212,7 +164,7 @@ def _items(
     return pairs.keys[0], {"item_id": pairs.keys[1], "lines": total, "settled": settled, "weights": weights.T}
 
 
-def _prices(lines: _Lines, held: _Held) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _prices(lines: Lines, held: Held) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """What each item was bought for: numbers of lines, and sums of logarithms, which tell its mean and variance."""
     there = lines.bought & (lines.item >= 0) & (lines.told | (lines.price > 0))
     price = lines.price[there]
@@ -231,20 +183,6 @@ def _prices(lines: _Lines, held: _Held) -> tuple[np.ndarray, dict[str, np.ndarra
     once = Groups(owner, item)
     sums = {name: once.sum(each) for name, each in zip(names, values, strict=True)}
     return once.keys[0], {"item_id": once.keys[1], **sums}
-
-
-def _cents(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """int64 in 1 / CENTS of money, and bool, whether it is told: what is no number isn't.
-
-    Raises:
-        OverflowError: if sums of such amounts wouldn't fit.
-    """
-    plain = numbers(values, np.nan)
-    there = ~np.isnan(plain)
-    told = np.where(there, plain, 0.0)
-    if len(told) and np.abs(told).max() > LARGEST:
-        raise OverflowError(f"behaviour.log: an amount of {told[np.abs(told).argmax()]} is too large to be added up")
-    return np.rint(told * CENTS).astype(np.int64), there
 
 
 def _both(fresh: Iterable[np.ndarray], held: Iterable[np.ndarray]) -> list[np.ndarray]:

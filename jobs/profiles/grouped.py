@@ -77,6 +77,19 @@ def _order(keys: Sequence[np.ndarray]) -> np.ndarray:
     return np.argsort(packed, kind="stable")
 
 
+def summed(owner: np.ndarray, values: np.ndarray, owners: int) -> np.ndarray:
+    """int64 [owners]: sums of integers or booleans [n] by who owns them, int64 [n]."""
+    total = np.zeros(owners, np.int64)
+    np.add.at(total, owner, values)
+    return total
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> pa.Array:
+    """Doubles; null where the whole is 0."""
+    none = whole == 0
+    return pa.array(np.divide(part, whole, out=np.zeros(len(whole)), where=~none), mask=none)
+
+
 def opened(lists: pa.ListArray) -> tuple[np.ndarray, dict[str, pa.Array]]:
     """The structs in ``lists``: int64 [e], in which row each stands, and their fields by name."""
     structs = lists.flatten()

@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from jobs.profiles.adding import CENTS
-from jobs.profiles.grouped import Groups, dated, known, numbers, opened, unscaled
+from jobs.profiles.grouped import Groups, dated, known, numbers, opened, ratio, summed, unscaled
+from jobs.profiles.lines import CENTS
 from schemas.profiles import PARTS_OF_DAY, RECENT, WEEKDAYS
 
 DAY, THURSDAY = 86_400_000_000, 3  # microseconds; the weekday of 1970-01-01, Monday being 0
@@ -41,7 +41,7 @@ def occasions(batch: pa.RecordBatch, night: int) -> dict[str, pa.Array]:
         "recent_baskets": pa.array(np.bincount(owner[last > since], minlength=users)),
         "last_purchase": dated(latest, count > 0),
         "spent": pa.array(_spent(batch, since)),
-        "discount_share": _discount(batch),
+        "discount_share": ratio(*(unscaled(batch[name]) for name in ("discount", "shelf"))),
         "parts_of_day": _shares(owner, part, PARTS_OF_DAY, users),
         "weekdays": _shares(owner, (began_on + THURSDAY) % len(WEEKDAYS), WEEKDAYS, users),
         "cadence_days": _cadence(owner, began_on, users),
@@ -51,14 +51,7 @@ def occasions(batch: pa.RecordBatch, night: int) -> dict[str, pa.Array]:
 def _spent(batch: pa.RecordBatch, since: int) -> np.ndarray:
     owner, fields = opened(batch["visits"])
     late = known(fields["money"]) & (numbers(fields["day"]) > since)
-    total = np.zeros(len(batch), np.int64)
-    np.add.at(total, owner[late], unscaled(fields["money"])[late])
-    return total / CENTS
-
-
-def _discount(batch: pa.RecordBatch) -> pa.Array:
-    off, shelf = (unscaled(batch[name]).astype(np.float64) for name in ("discount", "shelf"))
-    return pa.array(np.divide(off, shelf, out=np.zeros(len(off)), where=shelf != 0), mask=shelf == 0)
+    return summed(owner[late], unscaled(fields["money"])[late], len(batch)) / CENTS
 
 
 def _cadence(owner: np.ndarray, day: np.ndarray, users: int) -> pa.Array:

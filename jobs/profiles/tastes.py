@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from jobs.profiles.decay import decayed
 from jobs.profiles.goods import Goods
-from jobs.profiles.grouped import Groups, numbers, opened
+from jobs.profiles.grouped import Groups, numbers, opened, ratio, summed
 from schemas.profiles import HALF_LIFE, HALF_LIVES
 
 FAVOURITES = 10
@@ -85,7 +85,7 @@ def half_life(sample: pa.Table, goods: Goods, night: int) -> int:
     late = taken.late[named]
     then = np.stack([groups.sum(np.where(late, 0, each)) for each in taken.weights[:, named]])
     bought = groups.sum(np.where(late, taken.lines[named], 0))
-    everything = np.stack([_by_user(groups.keys[0], each, taken.users) for each in then])[:, groups.keys[0]]
+    everything = np.stack([summed(groups.keys[0], each, taken.users) for each in then])[:, groups.keys[0]]
     told = (bought > 0) & (everything[HALF_LIVES.index(max(HALF_LIVES))] > 0)
     if bought[told].sum() < FEWEST:
         return HALF_LIFE
@@ -111,15 +111,14 @@ def tastes(taken: Taken, goods: Goods, chosen: int) -> dict[str, pa.Array]:
     anything = np.bincount(taken.owner[named], minlength=taken.users) > 0
     interest = np.where(taken.late, taken.lines + taken.looks, 0)
     categories = _Shares(taken, goods.category, taken.weights[0])
-    made = {
-        "price_level": _doubles(level, count),
+    return {
+        "price_level": ratio(level, count),
         "half_life_days": pa.array(np.full(taken.users, chosen, np.int32), mask=~anything),
         "variety": pa.array(categories.variety(goods.kinds), from_pandas=True),
         "categories": categories.largest(goods.categories),
         "brands": _Shares(taken, goods.brand, taken.weights[0]).largest(goods.brands),
         "intent": _Shares(taken, goods.category, interest).largest(goods.categories),
     }
-    return made
 
 
 class _Shares:
@@ -132,7 +131,7 @@ class _Shares:
         amount = groups.sum(amounts[there])
         order = np.lexsort((names, -amount, owner))
         self.users, self.owner, self.name = taken.users, owner[order], names[order]
-        total = _by_user(owner, amount, taken.users)
+        total = summed(owner, amount, taken.users)
         self.share = amount[order] / total[self.owner]
 
     def largest(self, names: pa.StringArray) -> pa.MapArray:
@@ -150,18 +149,6 @@ class _Shares:
         entropy = np.bincount(self.owner, -self.share * np.log(self.share), self.users)
         some = np.bincount(self.owner, minlength=self.users) > 0
         return np.where(some, np.minimum(entropy / log(kinds), 1.0), np.nan)
-
-
-def _by_user(owner: np.ndarray, amounts: np.ndarray, users: int) -> np.ndarray:
-    """int64 [n]: sums."""
-    total = np.zeros(users, np.int64)
-    np.add.at(total, owner, amounts)
-    return total
-
-
-def _doubles(sums: np.ndarray, counts: np.ndarray) -> pa.Array:
-    """Means; null of nothing."""
-    return pa.array(np.divide(sums, counts, out=np.zeros(len(sums)), where=counts > 0), mask=counts == 0)
 
 
 def _array(lists: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -10,7 +10,8 @@ from pyspark.sql.types import StructType
 import schemas
 from jobs.behaviour.consent import unprofiled
 from jobs.behaviour.histories import INTEREST as SIGNS
-from jobs.profiles.adding import INTEREST, LISTS, OTHER, PURCHASE, RETURN, adder
+from jobs.profiles.adding import adder
+from jobs.profiles.lines import INTEREST, LISTS, OTHER, PURCHASE, RETURN
 from jobs.profiles.visits import number
 from jobs.reads import before, new, on
 
