@@ -28,7 +28,7 @@ class Constrained:
     most: float
 
 
-def constrained(gain: np.ndarray, value: np.ndarray, k: int, bound: float) -> Constrained:
+def constrained(gain: np.ndarray, value: np.ndarray, k: int, bound: float, *, close: float = CLOSE) -> Constrained:
     """Maximises the sum of ``gain`` over all lists, whose ``value`` must sum to ``bound`` or more.
 
     Lagrangian relaxation (Fisher 1981): for a multiplier each user's best list is a sort, the dual is convex in the
@@ -40,6 +40,7 @@ def constrained(gain: np.ndarray, value: np.ndarray, k: int, bound: float) -> Co
         gain, value: float64 [n, c], -inf in gain where a candidate may not be taken.
         k: items of a list.
         bound: least sum of value.
+        close: how far the multiplier may lie above the kink, of itself; what is lost grows with it.
 
     Raises:
         ValueError: if no lists reach the bound.
@@ -55,7 +56,7 @@ def constrained(gain: np.ndarray, value: np.ndarray, k: int, bound: float) -> Co
     while high < FAR and _value(gain, value, k, high) < bound:
         low, high = high, high * 2
     for _ in range(ROUNDS):
-        if high - low <= CLOSE * high:
+        if high - low <= close * high:
             break
         middle = (low + high) / 2
         low, high = (low, middle) if _value(gain, value, k, middle) >= bound else (middle, high)

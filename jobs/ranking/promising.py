@@ -12,8 +12,9 @@ from scipy.interpolate import RBFInterpolator
 from jobs.ranking.pareto import nondominated, normalised
 from jobs.ranking.rerank import of_genes
 
-POOL = 400  # policies that are foreseen each time
-POINTS = 2000  # of the space of measures, by which it is estimated how much of it is covered
+POOL = 1000  # policies that are foreseen each time
+# of the space of measures, by which it is estimated how much of it is covered: a late policy adds a few in ten thousand
+POINTS = 20_000
 NEIGHBOURS = 8  # on the front, among which a policy is mixed with two others
 JITTER = 0.3  # standard deviation of the logarithm of what half of the weights are then multiplied by
 SMOOTHED = 1e-6
@@ -86,11 +87,12 @@ def _covers(values: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _greedy(covers: np.ndarray, count: int, random: np.random.Generator) -> list[int]:
     """Rows of bool [v, p], each the one that covers most of what those before it don't; by chance where none does."""
     chosen: list[int] = []
-    left, open_ = np.ones(covers.shape[1], bool), np.ones(len(covers), bool)
+    left, gains = np.ones(covers.shape[1], bool), covers.sum(axis=1)
     while len(chosen) < min(count, len(covers)):
-        gains = np.where(open_, covers[:, left].sum(axis=1), -1)
-        best = int(gains.argmax()) if gains.max() > 0 else int(random.choice(np.flatnonzero(open_)))
+        best = int(gains.argmax()) if gains.max() > 0 else int(random.choice(np.flatnonzero(gains >= 0)))
         chosen.append(best)
-        open_[best] = False
-        left &= ~covers[best]
+        new = np.flatnonzero(left & covers[best])
+        left[new] = False
+        gains -= covers[:, new].sum(axis=1)
+        gains[chosen] = -1
     return chosen

@@ -19,12 +19,13 @@ from jobs.ranking.trial import Trial
 DIVERSITY = "diversity"
 SHOPPER = ("relevance", "satisfaction")  # objectives that all say what the shopper wants
 MIXES = np.linspace(0, 1, 5)  # of these two
-LOSSES = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of what the shopper wants, given up for the others
+LOSSES = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of what the shopper has to give up
 STRENGTHS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0)  # of diversity, beside all other weights as 1
 LADDER = 0.3  # of all evaluations: so many go to multipliers, the others to what then looks promising
 PROBES = 0.2  # of all evaluations: so many show what each parameter does, where any may move
-TOGETHER = 32  # policies tried at once
+TOGETHER = 40  # policies tried at once: more are cheaper each, and fewer learn more from those before
 DUAL_USERS = 200  # whose lists decide the multipliers
+NEAR = 1e-3  # of a multiplier: the lists of these users tell no more of all
 SEED = 17
 
 
@@ -70,9 +71,10 @@ def dual(problem: Problem, evaluations: int) -> Found:
 
     First the mix of the shopper's objectives whose lists do best. Then, for each choice of other objectives and each
     of :data:`LOSSES`, :func:`jobs.ranking.lagrange.constrained` says what a unit of the shopper's is worth there; that
-    is the policy. Each of these with each of :data:`STRENGTHS` of diversity; of both every second, third and so on
-    where that would be too many evaluations. Then each objective alone: where the front ends. Of the front so far,
-    :data:`PROBES` have parameters moved. What is left of the evaluations goes to what
+    is the policy. A loss is a share of what lists for the others alone would take, so that all of them are met; these
+    lists are the last policy. Each of these with each of :data:`STRENGTHS` of diversity; of both every second, third
+    and so on where that would be too many evaluations. Then each objective alone: where the front ends. Of the front
+    so far, :data:`PROBES` have parameters moved. What is left of the evaluations goes to what
     :func:`jobs.ranking.promising.promising` foresees.
     """
     names, ladder, same = problem.names, int(LADDER * evaluations), neutral(problem.parameters)
@@ -87,17 +89,20 @@ def dual(problem: Problem, evaluations: int) -> Found:
     rays = [np.zeros(len(names))]
     for together in choices:
         rays += _multiplied(problem.trial, names, shopper, together, LOSSES[::every])
-    plain = np.array([_normal(shopper + ray) for ray in rays])
+    alone = [np.isin(np.arange(len(names)), together) for together in choices]
+    plain = np.array([_normal(each) for each in (*(shopper + ray for ray in rays), *alone)])
     diverse = np.eye(len(names))[names.index(DIVERSITY)]
     mixed = [(plain + each * diverse) / (1 + each) for each in STRENGTHS[::every]]
-    tried = np.unique(np.concatenate([*mixed, np.eye(len(names))]), axis=0)[: evaluations - len(mixes)]
-    found = _more(problem, Found(mixes, values), _with(tried, same))
+    tried = _with(np.unique(np.concatenate([*mixed, np.eye(len(names))]), axis=0), same)
+    tried = tried[(tried[:, None] != mixes).any(axis=2).all(axis=1)][: evaluations - len(mixes)]
+    found = _more(problem, Found(mixes, values), tried)
     random = np.random.default_rng(SEED)
     probes = min(int(PROBES * evaluations), evaluations - len(found.weights))
     if problem.parameters and probes > 0:
         found = _more(problem, found, _probes(problem, found, probes, random))
     while (left := evaluations - len(found.weights)) > 0:
-        new = promising(*found, min(left, TOGETHER), random, problem.parameters)
+        rounds = max(round(left / TOGETHER), 1)
+        new = promising(*found, -(-left // rounds), random, problem.parameters)
         if not len(new):
             break
         found = _more(problem, found, new)
@@ -122,7 +127,7 @@ def _probes(problem: Problem, found: Found, count: int, random: np.random.Genera
 
 
 def _rays(choices: Sequence[np.ndarray], every: int) -> int:
-    return 1 + len(choices) * len(LOSSES[::every])
+    return 1 + len(choices) * (len(LOSSES[::every]) + 1)
 
 
 def _mixes(names: Sequence[str]) -> np.ndarray:
@@ -140,7 +145,10 @@ def _mixes(names: Sequence[str]) -> np.ndarray:
 def _multiplied(
     trial: Trial, names: Sequence[str], shopper: np.ndarray, others: np.ndarray, losses: Sequence[float]
 ) -> list[np.ndarray]:
-    """What to add to the shopper's weights for these others, once for each of the losses that leaves them any gain."""
+    """What to add to the shopper's weights for these others, once for each of the losses that leaves them any gain.
+
+    A loss is a share of what the lists that are best for the others take from the shopper.
+    """
     few = slice(None, None, max(len(trial) // DUAL_USERS, 1))
     off = trial.positions[few] < 0
 
@@ -153,7 +161,8 @@ def _multiplied(
     gain = np.where(off, -np.inf, mixed(ray, others))
     best = -np.sort(-np.where(off, 0.0, wanted), axis=1)[:, : trial.length].sum()
     value = np.where(off, 0.0, wanted)
-    found = [constrained(gain, value, trial.length, (1 - loss) * best).multiplier for loss in losses]
+    spare = best - constrained(gain, value, trial.length, 0.0).value  # no value is negative
+    found = [constrained(gain, value, trial.length, best - loss * spare, close=NEAR).multiplier for loss in losses]
     return [ray / multiplier for multiplier in found if multiplier > 0]
 
 

@@ -23,6 +23,13 @@ def test_two_users_by_hand():
     assert found.multiplier == pytest.approx(1 / 3)
 
 
+def test_a_multiplier_that_is_close_enough_keeps_the_bound():
+    found = constrained(GAIN, VALUE, 1, 3.0, close=0.1)
+    assert 1 / 3 < found.multiplier < 1.1 / 3
+    assert found.multiplier != constrained(GAIN, VALUE, 1, 3.0).multiplier
+    assert found.value == 3.0
+
+
 def test_a_bound_that_is_kept_anyway_costs_nothing():
     found = constrained(GAIN, VALUE, 1, 0.0)
     assert (found.multiplier, found.gain, found.most) == (0.0, 14.0, 14.0)

@@ -6,7 +6,7 @@ import pytest
 from jobs.lists.genetic import genetic
 from jobs.ranking.pareto import nondominated
 from jobs.ranking.rerank import Tastes, few
-from jobs.ranking.search import Problem, dual, grid
+from jobs.ranking.search import Problem, _multiplied, dual, grid
 from jobs.ranking.trial import Trial
 
 PARAMETERS = ("dpp", "calibration", "category_share")
@@ -66,6 +66,14 @@ def test_a_search_moves_the_parameters_that_it_may(problem, search):
     np.testing.assert_allclose(problem[0].evaluate(found.weights[-3:]), found.values[-3:], rtol=1e-6)
 
 
+def test_the_genetic_search_asks_for_whole_generations_the_first_of_which_has_even_weights(problem):
+    asked = problem[1]
+    asked.clear()
+    found = genetic(problem[0], 80)
+    assert asked == [40, 40]
+    assert found.weights[0].tolist() == [0.25] * 4
+
+
 def test_the_grid_has_even_steps_and_every_single_objective(problem):
     found = grid(problem[0], 60)
     assert set(np.unique(found.weights).round(9).tolist()) == {0.0, 0.2, 0.4, 0.6, 0.8, 1.0}
@@ -84,6 +92,23 @@ def test_the_dual_mixes_what_says_the_same_and_gives_more_the_more_is_given_up(p
     near = found.values[:, 0] >= 0.98 * best
     base = found.values[found.values[:, 0].argmax()]
     assert found.values[near, 1].max() > 1.04 * base[1]
+
+
+def test_a_loss_is_a_share_of_what_the_others_alone_would_take(problem):
+    trial, revenue = problem[0].trial, np.array([2])
+    half = _multiplied(trial, NAMES, np.array([1.0, 0, 0, 0]), revenue, [0.5])[0] + np.array([1.0, 0, 0, 0])
+    policies = np.array([[1.0, 0, 0, 0], half / half.sum(), [0, 0, 1.0, 0]])
+    best, between, least = trial.outcomes(dict(zip(NAMES, policies.T, strict=True)))["relevance"].mean(axis=1)
+    assert least > 0.3 * best  # so that nine tenths of the best could never be lost
+    assert (best - between) / (best - least) == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_dual_mixes_diversity_with_all_that_the_shopper_does_not_ask_for(problem):
+    found = dual(problem[0], 400)
+    both = (found.weights[:, :2] == 0).all(axis=1) & (found.weights[:, 2:] > 0).all(axis=1)
+    revenue = found.weights[both, 2]
+    assert revenue.min() < 0.05
+    assert revenue.max() > 0.9
 
 
 def test_the_dual_finds_more_than_a_genetic_search_of_as_many_evaluations_near_the_best(problem):
