@@ -68,10 +68,13 @@ def blend(
     given = _per_user(weights, len(candidates))
     _check(objectives, candidates, given, scales, bump)
     known = {name: candidates & ~np.ma.getmaskarray(values) for name, values in objectives.items()}
+    plain = {name: np.where(known[name], np.ma.getdata(values), 0.0) for name, values in objectives.items()}
+    for name, values in plain.items():
+        require_finite(name, values)
     used = _weights_used(given, {name: mask.any(axis=1) for name, mask in known.items()})
     base = np.where(candidates, 0.0, -np.inf)
-    for name, values in objectives.items():
-        base += used[name][:, None] * scales[name].scaled(np.ma.array(np.ma.getdata(values), mask=~known[name]))
+    for name, values in plain.items():
+        base += used[name][:, None] * scales[name].of_known(values)
     if bump is not None:
         base += np.where(candidates, bump, 0.0)
     lists = reranked(base, vectors, used["diversity"], length, how, tastes, limits=limits, pinned=pinned)
@@ -123,7 +126,6 @@ def _check(
     for name, values in objectives.items():
         if values.shape != candidates.shape:
             raise ValueError(f"{name} is {values.shape}, but candidates are {candidates.shape}")
-        require_finite(name, np.where(np.ma.getmaskarray(values) | ~candidates, 0.0, np.ma.getdata(values)))
     if bump is not None:
         if bump.shape != candidates.shape:
             raise ValueError(f"bump is {bump.shape}, but candidates are {candidates.shape}")

@@ -123,4 +123,8 @@ class Scale:
         """
         plain = np.where(np.ma.getmaskarray(values), 0.0, np.ma.getdata(values))
         require_finite("values", plain)
-        return np.minimum(plain, self.cap) / self.unit
+        return self.of_known(plain)
+
+    def of_known(self, values: np.ndarray) -> np.ndarray:
+        """The same of finite numbers float64."""
+        return (np.minimum(values, self.cap) if self.cap < np.inf else values) / self.unit
