@@ -73,8 +73,8 @@ def mmr(
     ranks = length if pinned is not None else min(length, base.shape[1])
     picks = np.full((len(base), ranks), -1, np.int64)
     penalties, diversity = np.zeros(picks.shape), np.ones(picks.shape)
-    each = 4 if calibration is not None else 1  # without a penalty most ranks read a shortlist: more users fit
-    for rows in blocks(strength > 0, vectors.shape, bytes_each=each):
+    read = 1.0 if calibration is not None else 1 / 4  # without a penalty most ranks read a shortlist: more users fit
+    for rows in blocks(strength > 0, vectors.shape, read):
         block = _Block(base[rows], vectors[rows], strength[rows].astype(np.float64))
         places = Places(
             block.level, [limit.of(rows) for limit in limits], None if pinned is None else pinned[rows], ranks
@@ -85,9 +85,14 @@ def mmr(
     return scored(base, strength, picks, penalties, diversity, min(length, base.shape[1]))
 
 
-def blocks(apart: np.ndarray, shape: tuple[int, int, int], *, bytes_each: int = 4) -> Iterator[np.ndarray | slice]:
-    """Users whose vectors fit in the cache together, those who are ``apart`` (bool [n]) not with the others."""
-    users = max(1, CACHED // max(bytes_each * shape[1] * shape[2], 1))
+def blocks(apart: np.ndarray, shape: tuple[int, int, int], read: float) -> Iterator[np.ndarray | slice]:
+    """Users who fit in the cache together, those who are ``apart`` (bool [n]) not with the others.
+
+    Args:
+        shape: of their vectors, float32.
+        read: the part of these that most ranks read.
+    """
+    users = max(1, int(CACHED / max(4 * read * shape[1] * shape[2], 1)))
     for kind in (True, False):
         rows = np.flatnonzero(apart == kind)
         for start in range(0, len(rows), users):
