@@ -23,9 +23,9 @@ LOSSES = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of
 STRENGTHS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0)  # of diversity, beside all other weights as 1
 LADDER = 0.3  # of all evaluations: so many go to multipliers, the others to what then looks promising
 PROBES = 0.2  # of all evaluations: so many show what each parameter does, where any may move
-TOGETHER = 40  # policies tried at once: more are cheaper each, and fewer learn more from those before
+TOGETHER = 50  # policies tried at once: more are cheaper each, and fewer learn more from those before
 DUAL_USERS = 200  # whose lists decide the multipliers
-NEAR = 1e-3  # of a multiplier: the lists of these users tell no more of all
+NEAR = 0.01  # of a multiplier: the lists of these users tell no more of all
 SEED = 17
 
 
