@@ -112,7 +112,10 @@ VECTORS = Table(
 )
 
 SPEND = Column(
-    "spend", "double", "money that a purchase by this user brings; null where no amounts are known", minimum=0
+    "spend",
+    "double",
+    "money that a purchase by this user brings, drawn to what it brought before; null where no amounts are known",
+    minimum=0,
 )
 # what held the weights: the bounded step; the floor, under which last night's fell; a step back to last night's
 RAILS = ("none", "step", "floor", "back")
@@ -293,8 +296,7 @@ RECOMMENDATIONS = Table(
         Column(
             "expected_revenue",
             "double",
-            "what the user's next purchase is to bring through the item: relevance x what they would pay, the price "
-            "where that is unknown; null without either",
+            "relevance x money that a purchase brings, the price where that is unknown; null without either",
             minimum=0,
         ),
         Column(

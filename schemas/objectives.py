@@ -13,7 +13,7 @@ class Objective:
         doc: what it is.
         measure: what it is judged by on days that are over, one of :data:`MEASURES`.
         label: what tells the truth of it, a column of ``lists.trials``; None where the item itself does.
-        heavy: whether it has a heavy tail: then more than its 99th percentile counts for nothing.
+        heavy: whether it has a heavy tail: then more than its 98th percentile counts for nothing.
     """
 
     name: str
@@ -39,7 +39,7 @@ OBJECTIVES = (
     Objective(
         "expected_revenue",
         "money",
-        "what the user's next purchase is to bring through the item: relevance x what they would pay, or its price",
+        "what the user's next purchase is expected to bring by being the item: relevance x money of a purchase",
         "revenue",
         "paid",
         heavy=True,

@@ -14,7 +14,7 @@ from jobs.lists.held import scales_of
 from jobs.ranking.blend import unit
 from jobs.ranking.rerank import Tastes
 from jobs.ranking.trial import Trial
-from jobs.ranking.values import Scale, expected_revenue, novelty, satisfaction, small_suppliers
+from jobs.ranking.values import Scale, expected_revenue, novelty, own_spend, satisfaction, small_suppliers
 from schemas.objectives import SATISFACTION
 from schemas.profiles import NEW, OCCASIONAL, SEGMENTS
 from training.data import Histories, load
@@ -102,6 +102,8 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
         parts.append((best.indices.numpy(), softmax(scores), told, asked.variety.numpy()))
     positions, relevance, appetite = (np.concatenate([part[place] for part in parts]) for place in (0, 1, 3))
     told = {name: np.ma.masked_invalid(np.concatenate([part[2][name] for part in parts])) for name in parts[0][2]}
+    spend = _spend(told["spend"].filled(np.nan), seen, split.users, positions)
+    price = np.ma.masked_equal(_prices(seen, split.items)[positions], 0)
     late = seen.between(split.now - LATE, split.now)
     pairs = np.unique(np.stack([late.users, late.items]), axis=1)
     shoppers = np.bincount(pairs[1], minlength=split.items)
@@ -112,7 +114,7 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
     values = {
         "relevance": np.ma.array(relevance),
         "satisfaction": satisfaction(told["p_click"], told["p_purchase"], SATISFACTION),
-        "expected_revenue": expected_revenue(np.ma.array(relevance), told["spend"], np.ma.array(price)),
+        "expected_revenue": expected_revenue(np.ma.array(relevance), np.ma.masked_invalid(spend), price),
         "novelty": np.ma.array(novelty(shoppers, len(np.unique(late.users)))[positions]),
         "fairness": np.ma.masked_invalid(small[positions]),
     }
@@ -122,9 +124,8 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
     keys = np.unique(np.stack([recent.users, recent.baskets]), axis=1)
     baskets = np.bincount(keys[0], minlength=len(seen.offsets) - 1)[split.users]
     audience = _audiences(baskets, appetite)
-    relevant = split.relevant.counts
     tastes = _tastes(data.catalogue.paths, seen, split.users, positions)
-    told = (taken, paid, relevant, price, audience)
+    told = (taken, paid, split.relevant.counts, price.filled(0), audience)
     return Week(day, split.users, positions, values, units, *told, tastes=tastes)
 
 
@@ -160,6 +161,17 @@ def _tastes(paths: list[list[str]], seen: Histories, users: np.ndarray, position
     past = [seen.of(user)[0] for user in users]
     owners = np.repeat(np.arange(len(past)), [len(each) for each in past])
     return Tastes.of(categories[positions], owners, categories[np.concatenate(past)])
+
+
+def _spend(expected: np.ndarray, seen: Histories, users: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """float64 [n, c]: what a purchase brings, as lists.candidates has it."""
+    rows = np.full(len(seen.offsets) - 1, -1)
+    rows[users] = np.arange(len(users))
+    owners = rows[seen.users]
+    mine = owners >= 0
+    return own_spend(
+        expected, positions, owners[mine], *(each[mine] for each in (seen.items, seen.amounts, seen.baskets))
+    )
 
 
 def _prices(seen: Histories, items: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from jobs.lists.blocks import Block, matrix, parts, spread
 from jobs.lists.floor import Floor
 from jobs.lists.named import ASKED, in_force
 from jobs.lists.popularity import Popularity
+from jobs.lists.spent import by_users, past
 from jobs.lists.vectors import VECTORS
 from jobs.model import Model
 from jobs.ranking.topk import top_k
@@ -76,8 +77,8 @@ def candidates(
     floor = Floor(block, Popularity.pull(counted, who, block, day))
     everything, buyers = bought_by(of_items, counted)
     of_users = vectors.where("kind = 'user'").select(F.col("id").alias("user_id"), "vector", *HEADS, "repeats")
-    past = counted.select("user_id", F.col("item_ids").alias("past"))
-    asked = _known(who.join(of_users, "user_id", how="left")).join(past, "user_id", how="left")
+    before = counted.select("user_id", *past())
+    asked = _known(who.join(of_users, "user_id", how="left")).join(before, "user_id", how="left")
     holding, found = in_force(rules), []
     for surface in SURFACES:
         left_out = F.array().cast("array<string>")
@@ -114,13 +115,13 @@ def _with_bought(asked: DataFrame, log: DataFrame) -> DataFrame:
 
 
 def searcher(floor: Floor, surface: Surface, arrivals: Arrivals | None = None) -> Callable:
-    """A function for ``mapInArrow``: batches of users with bought and a user's vectors to :data:`FOUND`.
+    """A function for ``mapInArrow``: batches of users with bought, a user's vectors and past to :data:`FOUND`.
 
     A user without a vector gets popular items. Their relevance is the share of the popularity of the list: what softmax
     makes of its logarithm. Arrivals and pinned items that are not among a user's best come after them.
 
     Args:
-        arrivals: looked for by what users bought, the column ``past``; None looks for none.
+        arrivals: looked for by what users bought; None looks for none.
     """
     block = floor.block
     items, sales = block.matrix("vector"), floor.popularity.items()
@@ -131,7 +132,9 @@ def searcher(floor: Floor, surface: Surface, arrivals: Arrivals | None = None) -
         best = top_k(wanted, items, surface.candidates, added=again, excluded=banned)
         positions, scores = with_added(*best, more, wanted, items, again)
         of_users = {name: matrix(users[name]) for name in HEADS}
-        return positions, softmax(scores), answers(of_users, heads, positions, scores)
+        told = answers(of_users, heads, positions, scores)
+        told["spend"] = by_users(told["spend"], positions, users, block)
+        return positions, softmax(scores), told
 
     def by_popularity(
         users: pa.RecordBatch, banned: sparse.csr_array | None, more: np.ndarray

@@ -17,6 +17,7 @@ from jobs.lists.floor import Floor
 from jobs.lists.named import ASKED
 from jobs.lists.popularity import Popularity
 from jobs.lists.scorer import manifest
+from jobs.lists.spent import past as bought
 from jobs.lists.vectors import ARRAYS, OF_USERS, VECTORS, recent, sold, user_encoder, with_last
 from jobs.model import Model
 from jobs.reads import model as version
@@ -34,6 +35,7 @@ READS = {
 
 DAYS = 7
 USERS = 2000  # of a night: what it costs doesn't grow with the shop
+KEPT = (*ARRAYS, "amounts", "baskets")
 MONEY = "decimal(18,4)"  # adds up to the same in any order
 
 
@@ -63,7 +65,7 @@ def trials(
     cut = datetime.combine(then + timedelta(days=1), datetime.min.time(), UTC)
     who = asking(users, preferences)
     parted = agreed(histories, who).withColumn("_before", F.size(F.filter("times", lambda time: time < F.lit(cut))))
-    past = parted.where("_before > 0").select("user_id", *(_part(name, after=False) for name in ARRAYS))
+    past = parted.where("_before > 0").select("user_id", *(_part(name, after=False) for name in KEPT))
     taken = _taken(parted, day)
     of_items = _then(vectors, past, model, then)
     known = items.where("on_sale").where(F.col("first_seen").isNull() | (F.col("first_seen") <= F.lit(then)))
@@ -73,9 +75,9 @@ def trials(
     asked = _asking(taken, past, who, Block.pull(of_items), model, cut).localCheckpoint()
     found = []
     for surface in SURFACES:
-        bought = F.array().cast("array<string>") if surface.repeat else F.coalesce("item_ids", F.array())
+        left_out = F.array().cast("array<string>") if surface.repeat else F.coalesce("past", F.array())
         search = searcher(floor.of([], surface, day), surface)
-        lists = spread(asked.withColumn("bought", bought), "user_id").mapInArrow(search, FOUND)
+        lists = spread(asked.withColumn("bought", left_out), "user_id").mapInArrow(search, FOUND)
         found.append(_judged(lists, taken, past, surface.repeat).withColumn("surface", F.lit(surface.name)))
     return reduce(DataFrame.unionByName, found).withColumns({"day": F.lit(day), "model_version": F.lit(model.version)})
 
@@ -107,7 +109,7 @@ def _then(vectors: DataFrame, past: DataFrame, model: Model, then: date) -> Data
 
 
 def _asking(taken: DataFrame, past: DataFrame, who: DataFrame, block: Block, model: Model, cut: datetime) -> DataFrame:
-    """What the searcher reads of each user, and the items of their past; users without one have no vector."""
+    """What the searcher reads of each user; users without a past have no vector."""
     length = manifest(model.path)["max_history"]
     mine = past.join(taken.select("user_id"), "user_id", how="left_semi")
     encoded = (
@@ -118,7 +120,7 @@ def _asking(taken: DataFrame, past: DataFrame, who: DataFrame, block: Block, mod
     of_users = encoded.select(F.col("id").alias("user_id"), "vector", *HEADS, "repeats")
     return (
         who.join(taken.select("user_id"), "user_id", how="left_semi")
-        .join(mine.select("user_id", "item_ids"), "user_id", how="left")
+        .join(mine.select("user_id", *bought()), "user_id", how="left")
         .join(of_users, "user_id", how="left")
     )
 

@@ -8,7 +8,8 @@ import numpy as np
 from jobs.ranking.topk import require_finite
 
 LARGE = 0.5  # share of all sales that the largest suppliers make together; all others are small
-CAP = 0.99  # quantile of an objective above which more counts for nothing
+CAP = 0.98  # quantile of an objective above which more counts for nothing
+USUAL = 3.0  # purchases that what a purchase is expected to bring is worth, beside what the user paid for the item
 
 
 def novelty(shoppers: np.ndarray, everybody: int) -> np.ndarray:
@@ -70,6 +71,54 @@ def margins(prices: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """
     left = np.maximum(prices - costs, 0.0)
     return np.divide(left, prices, out=np.where(np.isnan(left), np.nan, 0.0), where=prices > 0)
+
+
+def own_spend(
+    spend: np.ndarray,
+    positions: np.ndarray,
+    owners: np.ndarray,
+    items: np.ndarray,
+    paid: np.ndarray,
+    baskets: np.ndarray,
+) -> np.ndarray:
+    """float64 [n, c]: the money of a purchase, drawn from what is expected to what the user paid for the item before.
+
+    The mean over the user's purchases of the item and :data:`USUAL` more at the expected money: whoever buys four
+    bottles each time will not buy one. NaN where nothing is expected.
+
+    Args:
+        spend: float64 [n, c], the money expected of a purchase of each candidate, NaN where unknown.
+        positions: int64 [n, c], which item each is; -1 for padding.
+        owners, items, paid, baskets: of the h lines of the users' histories: int64 row of the user, int64 item or -1,
+            float64 money, NaN where unknown, and int64 basket. Lines of one item in one basket are one purchase; those
+            without money above 0 count for nothing.
+    """
+    told = (items >= 0) & (paid > 0)
+    owners, items, paid, baskets = (each[told] for each in (owners, items, paid, baskets))
+    size = max(positions.max(initial=0), items.max(initial=0)) + 1
+    bought, place = np.unique(owners * size + items, return_inverse=True)
+    if not len(bought):
+        return spend
+    money = np.bincount(place, paid)
+    order = np.lexsort((baskets, place))
+    place, baskets = place[order], baskets[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (place[1:] != place[:-1]) | (baskets[1:] != baskets[:-1])
+    times = np.bincount(place, first)
+    wanted = np.arange(len(positions))[:, None] * size + positions
+    at = np.searchsorted(bought, wanted).clip(max=len(bought) - 1)
+    before = (bought[at] == wanted) & (positions >= 0)
+    return np.where(before, (money[at] + USUAL * spend) / (times[at] + USUAL), spend)
+
+
+def expected_revenue(
+    relevance: np.ma.MaskedArray, spend: np.ma.MaskedArray, price: np.ma.MaskedArray
+) -> np.ma.MaskedArray:
+    """What the user's next purchase is expected to bring by being each candidate; over all of them, what it brings.
+
+    Relevance is the share of each among what the user takes next. ``price`` stands in where ``spend`` is unknown.
+    """
+    return np.ma.where(np.ma.getmaskarray(spend), price, spend) * relevance
 
 
 def satisfaction(

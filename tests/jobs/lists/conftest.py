@@ -144,11 +144,12 @@ class Shop:
         return self.frame("lists.front", row | {"units": units or {}, "caps": {}})
 
     def histories(self, **events):
-        """ann=[(item_id, day of May at midnight UTC, money or nothing), ...], oldest first."""
+        """ann=[(item_id, day of May at midnight UTC, money or nothing), ...], oldest first; a day is a basket."""
         rows = []
         for user_id, lines in events.items():
             times = [datetime(2024, 5, day, tzinfo=UTC) for _, day, *_ in lines]
             told = {"item_ids": [item_id for item_id, *_ in lines], "amounts": [(*line, None)[2] for line in lines]}
+            told |= {"baskets": [f"{user_id}, {day} May" for _, day, *_ in lines]}
             rows.append({"user_id": user_id, "times": times, **told})
         return self.frame("behaviour.histories", *rows)
 

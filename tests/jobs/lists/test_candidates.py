@@ -50,7 +50,7 @@ def tables(shop, tmp_path_factory):
         "vectors": shop.vectors(dict.fromkeys(("ann", "gus"), ([1, 2, 1], [], [1, 0, 0.5], [2])), VECTORS, REPEATS),
         "items": shop.items(*(shop.item(name, on_sale=name != "old") for name in VECTORS)),
         # 3 May is the first day outside the last 28
-        "histories": shop.histories(ann=[("old", 20)], **crowd),
+        "histories": shop.histories(ann=[("cake", 1, 9.0), ("cake", 2, 5.0), ("cake", 2, 2.0), ("old", 20)], **crowd),
         # the four have histories but no vector; they and eve are known by age, fay is not known at all
         "users": shop.users(
             ann={},
@@ -91,7 +91,8 @@ def test_known_users_get_the_largest_inner_products_on_sale(found):
     # inner products 0, 2 and 1, and half the relevance before the softmax
     sigmoid = [1 / (1 + np.exp(-x)) for x in (0 + 1, 2 + 1, 1 + 0.75)]
     assert [row["p_purchase"] for row in rows] == pytest.approx(sigmoid)
-    assert [row["spend"] for row in rows] == pytest.approx(np.exp([2, 4, 0]))
+    # cake brought her 16 in two baskets, which count beside three purchases as the model expects them
+    assert [row["spend"] for row in rows] == pytest.approx([np.exp(2), (16 + 3 * np.exp(4)) / 5, 1])
     assert {row["p_click"] for row in rows} == {None}
     assert {(row["policy"], row["model_version"]) for row in rows} == {("model", "7")}
 

@@ -14,7 +14,7 @@ from schemas.objectives import Terms
 
 OFFERS = {  # relevance, p_purchase, spend, taken, paid
     "apple": (0.5, 0.5, 2.0, True, 2.0),
-    "bread": (0.375, 0.25, 16 / 3, False, 0.0),
+    "bread": (0.375, 0.25, 8.0, False, 0.0),
     "cake": (0.125, 0.25, 32.0, True, 4.0),
 }
 ITEMS = {"apple": [1, 0, 9], "bread": [1, 0, 9], "cake": [0, 1, 9]}
@@ -96,8 +96,8 @@ def test_units_make_the_best_list_1_and_money_is_cut(made):
     assert units["relevance"] == pytest.approx(1 / 3)
     assert units["satisfaction"] == pytest.approx(1 / 3)
     assert set(caps) == {"expected_revenue"}
-    # of 1, 2 and 4, each four times, the 99th percentile
-    assert caps["expected_revenue"] == pytest.approx(np.quantile([1, 2, 4] * 4, 0.99))
+    # of .5 x 2, .375 x 8 and .125 x 32, each four times, the 98th percentile
+    assert caps["expected_revenue"] == pytest.approx(np.quantile([1, 3, 4] * 4, 0.98))
 
 
 def test_measures_are_what_the_users_then_did(made):

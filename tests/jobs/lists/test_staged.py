@@ -95,17 +95,17 @@ def column(rows, name):
 
 def test_the_blend_orders_the_list_and_its_parts_are_kept(lists):
     ann = lists["ann"]
-    # over the units: relevance 1.2, 0.6, 0.2; revenue 0.6 x 2 (its price) = 1.2 and 0.3 x 12.5 = 3.75 as 0.3 and
-    # 0.9375, bread has none; weights .7 .2 .1
-    # first: apple 0.84 + 0.06 + 0.05 = 0.95, pear 0.42 + 0.1875 + 0.05
-    # second: pear is like apple, 0.42 + 0.1875 + 0 = 0.6075, bread 0.14 + 0 + 0.05
+    # over the units: relevance 1.2, 0.6, 0.2; revenue 2 x 0.6 = 1.2 (its price) and 5 x 0.3 = 1.5 as 0.3 and 0.375,
+    # bread has none; weights .7 .2 .1
+    # first: apple 0.84 + 0.06 + 0.05 = 0.95, pear 0.42 + 0.075 + 0.05
+    # second: pear is like apple, 0.42 + 0.075 + 0 = 0.495, bread 0.14 + 0 + 0.05
     assert column(ann, "item_id") == ["apple", "pear", "bread"]
     assert column(ann, "rank") == [1, 2, 3]
-    assert column(ann, "score") == pytest.approx([0.95, 0.6075, 0.19])
+    assert column(ann, "score") == pytest.approx([0.95, 0.495, 0.19])
     assert column(ann, "relevance") == [0.6, 0.3, 0.1]
     assert column(ann, "p_purchase") == column(ann, "p_click") == [0.5, 0.75, 0.25]
     assert column(ann, "satisfaction") == pytest.approx([0.5, 0.75, 0.25])  # .3 of the one and .7 of the other
-    assert column(ann, "expected_revenue") == pytest.approx([1.2, 3.75, None])
+    assert column(ann, "expected_revenue") == [pytest.approx(1.2), pytest.approx(1.5), None]
     assert column(ann, "fairness") == [None, None, 1.0]  # nobody sold anything of late, so nobody is large
     # both people with a history had apple of late
     assert column(ann, "novelty") == pytest.approx([0, 1, 1])
@@ -121,7 +121,7 @@ def test_without_prices_the_weight_of_revenue_goes_to_the_others(lists):
     assert column(bob, "score") == pytest.approx([0.875 * 1.6 + 0.0625, 0.875 * 0.4 + 0.0625])
 
 
-def test_without_a_head_that_knows_what_they_pay_revenue_takes_the_price(lists):
+def test_without_heads_revenue_is_relevance_times_the_price(lists):
     assert column(lists["cy"], "item_id") == ["pear", "jam"]
     assert column(lists["cy"], "expected_revenue") == [2.0, None]
 

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import numpy as np
 import pytest
 
 from jobs.lists import trials as module
@@ -20,7 +21,7 @@ def tried(shop, export):
         shop.item("pear", "fruit", on_sale=False),
     )
     histories = shop.histories(
-        ann=[("apple", 20), ("bread", 25, 2.0), ("bread", 30, 1.5), ("cake", 30, 9.0)],
+        ann=[("apple", 20, 2.0), ("bread", 25, 2.0), ("bread", 30, 1.5), ("cake", 30, 9.0)],
         bob=[("apple", 28)],  # nothing is known of him before
         cy=[("apple", 24)],  # and took nothing since
         dan=[("apple", 3), ("bread", 29)],  # wants no personalisation
@@ -56,6 +57,12 @@ def test_it_is_ranked_by_what_was_known_then(tried):
     assert (tried["ann", "apple"]["rank"], tried["ann", "bread"]["rank"]) == (1, 2)
     # of bob nothing was known: apple was popular then, bread wasn't bought yet
     assert (tried["bob", "apple"]["relevance"], tried["bob", "bread"]["relevance"]) == (1.0, 0.0)
+
+
+def test_money_is_of_what_was_paid_until_then(tried):
+    # the head expects exp(7 / 6 / 4) of fruit, which counts three purchases beside the one of 2; bread was paid later
+    assert tried["ann", "apple"]["spend"] == pytest.approx((2 + 3 * np.exp(7 / 24)) / 4)
+    assert tried["ann", "bread"]["spend"] == 1
 
 
 def test_a_sample_of_users_is_the_same_on_every_run(shop, export, monkeypatch):

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from jobs.ranking.values import Scale, expected_revenue, margins, novelty, satisfaction, small_suppliers
+from jobs.ranking.values import (
+    Scale,
+    expected_revenue,
+    margins,
+    novelty,
+    own_spend,
+    satisfaction,
+    small_suppliers,
+)
 
 
 def masked(*rows):
@@ -38,6 +46,35 @@ def test_the_fewest_suppliers_with_half_of_all_sales_are_large():
     assert np.isnan(small_suppliers(np.array([-1, -1]), np.ones(2))).all()
 
 
+def test_a_purchase_brings_what_the_user_paid_before_beside_three_at_what_is_expected():
+    lines = np.array(
+        [  # user, item, money, basket
+            (0, 2, 10.0, 7),
+            (0, 2, 14.0, 7),  # the same basket: one purchase of 24
+            (0, 2, 6.0, 8),
+            (0, 1, np.nan, 8),  # nobody knows what it brought
+            (0, -1, 50.0, 8),
+            (1, 2, 1.0, 7),
+            (1, 0, -4.0, 7),  # brought back
+        ]
+    )
+    owners, items, baskets = (lines[:, place].astype(np.int64) for place in (0, 1, 3))
+    expected = np.array([[2.0, 5.0, 8.0], [2.0, 5.0, np.nan]])
+    told = own_spend(expected, np.array([[2, 1, -1], [0, 2, 2]]), owners, items, lines[:, 2], baskets)
+    # two purchases of 30 and three of 2; one of 1 and three of 5
+    np.testing.assert_allclose(told, [[(30 + 3 * 2) / 5, 5, 8], [2, (1 + 3 * 5) / 4, np.nan]])
+    shuffled = np.array([6, 2, 0, 5, 3, 1, 4])
+    again = (each[shuffled] for each in (owners, items, lines[:, 2], baskets))
+    np.testing.assert_allclose(own_spend(expected, np.array([[2, 1, -1], [0, 2, 2]]), *again), told)
+    nothing = np.zeros(0, np.int64)
+    np.testing.assert_array_equal(own_spend(expected, np.zeros((2, 3), int), *[nothing] * 4), expected)
+
+
+def test_revenue_is_relevance_times_money_or_the_price():
+    told = expected_revenue(masked([0.5, 0.25, 0.25]), masked([6.0, None, None]), masked([9.0, 8.0, None]))
+    assert told.filled(-1).tolist() == [[3.0, 2.0, -1.0]]
+
+
 def test_satisfaction_of_what_is_known():
     shares = {"p_click": 0.25, "p_purchase": 0.75}
     told = satisfaction(masked([0.4, None, 0.4, None]), masked([0.2, 0.2, None, None]), shares)
@@ -54,8 +91,8 @@ def test_a_scale_makes_the_best_list_1_an_item():
 
 def test_a_heavy_tail_is_cut_and_nothing_known_has_a_scale_all_the_same():
     values = masked(np.arange(101.0))
-    assert Scale.of(values, 1, heavy=True) == Scale(99.0, 99.0)
-    assert Scale.of(values, 1, heavy=True).scaled(values)[0, -2:].tolist() == [1, 1]
+    assert Scale.of(values, 1, heavy=True) == Scale(98.0, 98.0)
+    assert Scale.of(values, 1, heavy=True).scaled(values)[0, -3:].tolist() == [1, 1, 1]
     assert Scale.of(masked([None, None]), 1, heavy=True) == Scale(1.0, np.inf)
     assert Scale.of(masked([0.0, 0.0]), 1) == Scale(1.0, np.inf)
     with pytest.raises(ValueError, match=r"values\[0, 1\] is inf"):
