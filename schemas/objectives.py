@@ -117,7 +117,7 @@ class Terms:
     fairness: float = 0.0
     fixed: tuple[tuple[str, float], ...] = tuple(WEIGHTS.items())
     step: float = 0.1
-    prior: float = 300.0
+    prior: float = 3000.0
     half_life: float = 14.0
     reranking: tuple[str, ...] = ()
 
