@@ -110,7 +110,6 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
     numbers = {brand: number for number, brand in enumerate(sorted({each for each in data.catalogue.brands if each}))}
     brands = np.array([numbers.get(brand, -1) for brand in data.catalogue.brands])
     small = small_suppliers(brands, np.bincount(late.items, minlength=split.items).astype(float))
-    price = _prices(seen, split.items)[positions]
     values = {
         "relevance": np.ma.array(relevance),
         "satisfaction": satisfaction(told["p_click"], told["p_purchase"], SATISFACTION),

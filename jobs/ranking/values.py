@@ -46,21 +46,6 @@ def small_suppliers(suppliers: np.ndarray, sales: np.ndarray) -> np.ndarray:
     return np.where(known, small[suppliers], np.nan)
 
 
-def expected_revenue(
-    relevance: np.ma.MaskedArray, spend: np.ma.MaskedArray, price: np.ma.MaskedArray
-) -> np.ma.MaskedArray:
-    """The money that a user's next purchase is expected to bring through this item.
-
-    Relevance is the chance that the item is what they take next, and what they then pay is ``spend``, or the price
-    where no head says that. p_purchase isn't asked: it is of users to whom an item was shown, few of all pairs, and
-    tells items that will be bought from those that won't less well.
-
-    Args:
-        relevance, spend, price: float64 [n, c], masked where unknown.
-    """
-    return np.ma.where(np.ma.getmaskarray(spend), price, spend) * relevance
-
-
 def margins(prices: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """float64 [m], 0 to 1: the part of its price that an item's cost leaves; NaN where either is not known.
 
@@ -114,9 +99,14 @@ def own_spend(
 def expected_revenue(
     relevance: np.ma.MaskedArray, spend: np.ma.MaskedArray, price: np.ma.MaskedArray
 ) -> np.ma.MaskedArray:
-    """What the user's next purchase is expected to bring by being each candidate; over all of them, what it brings.
+    """The money that a user's next purchase is expected to bring through this item.
 
-    Relevance is the share of each among what the user takes next. ``price`` stands in where ``spend`` is unknown.
+    Relevance is the share of the item in what they take next, and what they then pay is ``spend``, or the price where
+    that is unknown. p_purchase isn't asked: it is of users to whom an item was shown, few of all pairs, and tells items
+    that will be bought from those that won't less well.
+
+    Args:
+        relevance, spend, price: float64 [n, c], masked where unknown.
     """
     return np.ma.where(np.ma.getmaskarray(spend), price, spend) * relevance
 

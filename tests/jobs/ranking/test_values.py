@@ -3,15 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.ranking.values import (
-    Scale,
-    expected_revenue,
-    margins,
-    novelty,
-    own_spend,
-    satisfaction,
-    small_suppliers,
-)
+from jobs.ranking.values import Scale, expected_revenue, margins, novelty, own_spend, satisfaction, small_suppliers
 
 
 def masked(*rows):
@@ -68,11 +60,6 @@ def test_a_purchase_brings_what_the_user_paid_before_beside_three_at_what_is_exp
     np.testing.assert_allclose(own_spend(expected, np.array([[2, 1, -1], [0, 2, 2]]), *again), told)
     nothing = np.zeros(0, np.int64)
     np.testing.assert_array_equal(own_spend(expected, np.zeros((2, 3), int), *[nothing] * 4), expected)
-
-
-def test_revenue_is_relevance_times_money_or_the_price():
-    told = expected_revenue(masked([0.5, 0.25, 0.25]), masked([6.0, None, None]), masked([9.0, 8.0, None]))
-    assert told.filled(-1).tolist() == [[3.0, 2.0, -1.0]]
 
 
 def test_satisfaction_of_what_is_known():
