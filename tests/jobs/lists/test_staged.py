@@ -23,7 +23,7 @@ def lists(shop, night):
 
 def _night(shop, rules, preferences):
     offers = {
-        "ann": [("apple", 0.6, 0.5, None), ("pear", 0.3, 0.75, 12.5), ("bread", 0.1, 0.25, None)],
+        "ann": [("apple", 0.6, 0.5, None), ("pear", 0.3, 0.75, 5.0), ("bread", 0.1, 0.25, None)],
         "bob": [("jam", 0.8, None, None), ("soap", 0.2, None, None)],
         "cy": [("pear", 0.5, None, None), ("jam", 0.5, None, None)],
     }
