@@ -35,7 +35,7 @@ def curious(
 
     Args:
         lists: of n users.
-        held: their candidates under the rules: what is refused, pinned or at its limit is not tried.
+        held: their candidates under the rules: what is refused, buried, pinned or at its limit is not tried.
         means: float64 [n, c], how likely the user is to take a candidate.
         seen: float64 [n, c], how often the candidate was taken of late: the more, the less there is to learn.
         arrived: bool [n, c], whether it is new: a part of the places is for these.
@@ -85,8 +85,10 @@ def _waiting(
 ) -> tuple[np.ndarray, np.ndarray]:
     """int64 [n, p], those of ``mine`` with the highest upper bounds that may be listed and are not, -1 for padding; and
     float64 [n, p], the probability that each is the one to try.
+
+    Nothing that a rule or a wish buried is tried: that is why it is not in the list.
     """
-    open_ = held.allowed & mine
+    open_ = held.allowed & mine & (held.bump >= 0)
     rows, places = np.nonzero(picks >= 0)
     open_[rows, picks[rows, places]] = False
     for limit in held.limits:

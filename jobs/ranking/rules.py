@@ -129,7 +129,7 @@ class Ruled:
 
     Args:
         allowed: bool [n, c], False also for padding.
-        bump: float64 [n, c], to add to the blended score, which lies in [0, 1].
+        bump: float64 [n, c], to add to the blended score, which is about 1 for an item of the average list.
         pinned: int64 [n, length], the candidate that stands at each rank; -1 for none.
         limits: of the caps.
         moved: by rule id or name of a wish, bool [n, c]: the candidates that it pinned, boosted or buried.
