@@ -161,6 +161,7 @@ TRIALS = Table(
         P_PURCHASE,
         SPEND,
         Column("policy", "string", "as in lists.candidates", required=True),
+        Column("novelty", "double", "as in lists.recommendations, before the seven days", minimum=0, maximum=1),
         Column("taken", "boolean", "whether the user took the item in the seven days up to the night", required=True),
         Column("paid", "double", "money that the user paid for it then", required=True, minimum=0),
         Column("relevant", "int", "items that the user took then, offered or not", required=True, minimum=1),

@@ -8,10 +8,10 @@ from moocore import hypervolume
 from jobs.lists.audiences import EVERYBODY
 from jobs.ranking.bargain import Bargain, Chosen, choose
 from jobs.ranking.lagrange import constrained
-from jobs.ranking.pareto import nondominated, normalised, spacing
+from jobs.ranking.pareto import nondominated, normalised, spacing, varying
 from jobs.ranking.rerank import NEUTRAL, neutral
-from jobs.ranking.search import SHOPPER
 from jobs.ranking.tried import Tried, distance, railed, stepped
+from jobs.ranking.values import SHOPPER
 from schemas.objectives import Terms
 
 SHOPPERS = "ndcg"  # the measure with the floor
@@ -32,7 +32,7 @@ class Points:
         policy: float64 [o + s], what was settled on: weights, then parameters.
         measures: float64 [m], what its lists had.
         efficient_choice: whether no policy that was tried beats it.
-        hypervolume: of the front, from the worst of each measure to the best of each, as a share.
+        hypervolume: of the front, from the worst of each measure that differs to the best of each, as a share.
         spacing: of the front.
         gain_share: see lists.front; of everybody alone.
         moved: since last night; None on the first.
@@ -115,7 +115,8 @@ def _points(
     place = {"none": 2, "step": 0, "back": 1, "floor": 2}[rail]
     taken, measures = moves[place], found[place]
     efficient = nondominated(values)
-    front = normalised(values, values.min(axis=0), values.max(axis=0))
+    differing = varying(values)
+    front = normalised(differing, differing.min(axis=0), differing.max(axis=0))
     moved = None if last is None else distance(last, taken, tried.parameters)
     return Points(
         values,

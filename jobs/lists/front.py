@@ -70,11 +70,8 @@ def front(
     shelf = Shelf.pull(vectors, items, histories, who, day)
     weeks = trials.where(F.datediff(F.lit(day), "day") % 7 == 0)
     pasts = histories if TERMS.reranking else None
-    rows = (
-        lines(weeks, vectors, audiences(users), pasts)
-        .toArrow()
-        .sort_by([("day", "ascending"), ("user_id", "ascending")])
-    )
+    audience = audiences(users).join(who.where("personal").select("user_id"), on="user_id", how="left_semi")
+    rows = lines(weeks, vectors, audience, pasts).toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
     since = _last(last_front)
     made = []
     for surface in SURFACES:
@@ -92,7 +89,7 @@ def front(
 def _searched(held: Held, since: dict[str, dict[str, float]], shelf: Shelf) -> list[dict]:
     """The points of each audience, as rows."""
     tried = Tried(held.trial, held.names, held.measures, held.counts, TERMS.prior, TERMS.reranking)
-    problem = Problem(held.trial, held.names, tried.evaluate, TERMS.reranking)
+    problem = Problem(held.trial, held.names, tried.evaluate, TERMS.reranking, TERMS.floor)
     with threadpool_limits(1):  # many small products, which threads would only wait for
         SEARCHES[TERMS.search](problem, TERMS.evaluations)
         members = {EVERYBODY: np.ones(len(held.trial), bool)}

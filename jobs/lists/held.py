@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs.lists.offered import TOLD, Shelf, liking, matrix_of, objectives, places, tastes
 from jobs.lists.trials import DAYS
 from jobs.ranking.trial import Trial
-from jobs.ranking.values import Scale
+from jobs.ranking.values import Scale, standing_in
 from schemas.lists import Surface
 from schemas.objectives import BY_NAME, MEASURES
 
@@ -49,12 +49,15 @@ class Held:
         offers = rows["offers"].combine_chunks()
         positions, values = objectives(offers, shelf)
         flat, place = offers.flatten(), places(offers)
+        then = matrix_of(flat.field("novelty"), place)  # tonight's would count who took the item in the trial's week
+        values["novelty"] = np.ma.where(np.ma.getmaskarray(then), values["novelty"], then)
         scales = scales_of(values, surface.length)
         paid = matrix_of(flat.field("paid"), place).filled(0.0)
         if (paid > 0).any():
             paid = np.minimum(paid, np.quantile(paid[paid > 0], PAID_CAP))
+        known = {name: (~np.ma.getmaskarray(values[name])).any(axis=1) for name in scales}
         trial = Trial(
-            {name: scale.scaled(values[name]) for name, scale in scales.items()},
+            standing_in({name: scale.scaled(values[name]) for name, scale in scales.items()}, known),
             shelf.units,
             positions,
             matrix_of(flat.field("taken"), place).filled(0.0).astype(bool),
@@ -84,7 +87,7 @@ def lines(trials: DataFrame, vectors: DataFrame, audience: DataFrame, histories:
             where nothing asks for them, and ``past`` is null.
     """
     still = vectors.where("kind = 'item'").select(F.col("id").alias("item_id"))
-    offer = F.struct("rank", "item_id", *TOLD, "taken", "paid")
+    offer = F.struct("rank", "item_id", *TOLD, "novelty", "taken", "paid")
     offers = (
         trials.join(still, "item_id", how="left_semi")
         .groupBy("surface", "day", "user_id", "relevant")

@@ -6,6 +6,7 @@ No model has learned from that week: training holds out the last seven days befo
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -20,6 +21,7 @@ from jobs.lists.scorer import manifest
 from jobs.lists.spent import past as bought
 from jobs.lists.vectors import ARRAYS, OF_USERS, VECTORS, recent, sold, user_encoder, with_last
 from jobs.model import Model
+from jobs.ranking.values import novelty
 from jobs.reads import model as version
 from jobs.reads import on
 from schemas.lists import SURFACES
@@ -52,8 +54,9 @@ def trials(
     """The candidates of up to :data:`USERS` users as they were before the last :data:`DAYS` days, and what came true.
 
     Users are drawn anew every night from those who took something in these days, the same on every run. An item's
-    trends, the popular items and the histories are those of then; prices and what is on sale are tonight's, but no item
-    counts that nobody had seen before. Business rules take no part, and nor do users who want no personalisation.
+    trends and novelty, the popular items and the histories are those of then; prices and what is on sale are tonight's,
+    but no item counts that was first seen since. Arrivals, business rules and users who want no personalisation take no
+    part.
 
     Args:
         vectors: lists.vectors of the night.
@@ -79,7 +82,8 @@ def trials(
         search = searcher(floor.of([], surface, day), surface)
         lists = spread(asked.withColumn("bought", left_out), "user_id").mapInArrow(search, FOUND)
         found.append(_judged(lists, taken, past, surface.repeat).withColumn("surface", F.lit(surface.name)))
-    return reduce(DataFrame.unionByName, found).withColumns({"day": F.lit(day), "model_version": F.lit(model.version)})
+    rows = reduce(DataFrame.unionByName, found).join(F.broadcast(_novelty(floor, vectors)), on="item_id", how="left")
+    return rows.withColumns({"day": F.lit(day), "model_version": F.lit(model.version)})
 
 
 def _part(name: str, *, after: bool) -> Column:
@@ -106,6 +110,12 @@ def _then(vectors: DataFrame, past: DataFrame, model: Model, then: date) -> Data
     plain = vectors.where("kind = 'item'").withColumn("vector", with_last(F.col("bias"))).select("id", *VECTORS)
     moved = sold(plain, trends(past, day=then), manifest(model.path)["pull"]).localCheckpoint()  # for two blocks
     return moved.withColumnRenamed("id", "item_id")
+
+
+def _novelty(floor: Floor, vectors: DataFrame) -> DataFrame:
+    """item_id and novelty before the week: whose shoppers of the week count is novel to nobody who took it."""
+    told = novelty(floor.popularity.shoppers[:, -1], floor.popularity.histories)
+    return vectors.sparkSession.createDataFrame(pa.table({"item_id": floor.block.ids, "novelty": told}))
 
 
 def _asking(taken: DataFrame, past: DataFrame, who: DataFrame, block: Block, model: Model, cut: datetime) -> DataFrame:

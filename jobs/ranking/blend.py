@@ -8,7 +8,7 @@ import numpy as np
 from jobs.ranking.places import Limits
 from jobs.ranking.rerank import Reranking, Tastes, reranked
 from jobs.ranking.topk import require_finite
-from jobs.ranking.values import Scale
+from jobs.ranking.values import SHOPPER, Scale
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,15 @@ def _per_user(weights: Mapping[str, float | np.ndarray], users: int) -> dict[str
 
 
 def _weights_used(weights: dict[str, np.ndarray], supported: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights per user: 0 for an objective without a value, the rest raised in proportion to sum to 1."""
+    """The weights per user: 0 for an objective without a value.
+
+    That of one of SHOPPER goes to the other, so that what the shopper wants counts as much as ever; the rest is raised
+    in proportion to sum to 1.
+    """
+    if set(SHOPPER) <= set(weights) & set(supported):
+        one, other = ((supported[name], weights[name]) for name in SHOPPER)
+        moved = [np.where(mine[0] & ~theirs[0], theirs[1], 0.0) for mine, theirs in ((one, other), (other, one))]
+        weights = weights | {name: weights[name] + more for name, more in zip(SHOPPER, moved, strict=True)}
     kept = {name: np.where(supported.get(name, True), weight, 0.0) for name, weight in weights.items()}
     total = sum(kept.values())
     if not np.all(total > 0):

@@ -32,6 +32,15 @@ def normalised(values: np.ndarray, worst: np.ndarray, best: np.ndarray) -> np.nd
     return np.divide(values - worst, span, out=np.zeros(values.shape), where=np.broadcast_to(span > 0, values.shape))
 
 
+def varying(values: np.ndarray) -> np.ndarray:
+    """float64 [p, v], without the measures of float64 [p, m] that are the same for all; all of them if none differs.
+
+    They would make every hypervolume 0.
+    """
+    differ = values.max(axis=0) > values.min(axis=0)
+    return values[:, differ] if differ.any() else values
+
+
 def spacing(front: np.ndarray) -> float:
     """How evenly the points of a front lie: the standard deviation of each one's distance to its nearest (Schott 1995).
 

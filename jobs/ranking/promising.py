@@ -9,12 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
-from jobs.ranking.pareto import nondominated, normalised
+from jobs.ranking.pareto import nondominated, normalised, varying
 from jobs.ranking.rerank import of_genes
 
 POOL = 1000  # policies that are foreseen each time
 # of the space of measures, by which it is estimated how much of it is covered: a late policy adds a few in ten thousand
 POINTS = 20_000
+NEAR = 0.1  # of the first measure's span: so far below the least, policies are mixed too
 NEIGHBOURS = 8  # on the front, among which a policy is mixed with two others
 JITTER = 0.3  # standard deviation of the logarithm of what half of the weights are then multiplied by
 SMOOTHED = 1e-6
@@ -23,7 +24,12 @@ APART = 1e-6  # sum of absolute differences below which two policies are the sam
 
 
 def promising(
-    weights: np.ndarray, values: np.ndarray, count: int, random: np.random.Generator, parameters: Sequence[str] = ()
+    weights: np.ndarray,
+    values: np.ndarray,
+    count: int,
+    random: np.random.Generator,
+    parameters: Sequence[str] = (),
+    least: float = -np.inf,
 ) -> np.ndarray:
     """float64 [p, o + s] with p <= count: new policies, each the one that would add most to the ones before it.
 
@@ -33,15 +39,20 @@ def promising(
         count: how many are wanted.
         random: draws the policies to foresee, and the points.
         parameters: names of the last s columns.
+        least: only what widens the front where the first measure has at least so much.
     """
+    least = normalised(np.array([[least]]), values[:, :1].min(axis=0), values[:, :1].max(axis=0)).item()
+    values = varying(values)
     scaled = normalised(values, values.min(axis=0), values.max(axis=0))
     front = np.flatnonzero(nondominated(scaled))
-    pool = _mixed(weights[front], scaled[front], random, parameters)
+    near = front[scaled[front, 0] >= least - NEAR]
+    pool = _mixed(weights[near], scaled[near], random, parameters)
     new = np.abs(pool[:, None, :] - weights).sum(axis=2).min(axis=1) > APART
     pool = pool[new]
     if not len(pool):
         return pool
     points = random.random((POINTS, scaled.shape[1]))
+    points[:, 0] = max(least, 0.0) + (1 - max(least, 0.0)) * points[:, 0]
     covers = _covers(_foreseen(weights, scaled, pool), points[~_covers(scaled[front], points).any(axis=0)])
     return pool[_greedy(covers, count, random)]
 

@@ -5,7 +5,6 @@ A policy is a row of weights, one an objective and one for diversity, which sum 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +14,14 @@ from jobs.ranking.pareto import nondominated
 from jobs.ranking.promising import promising
 from jobs.ranking.rerank import few, neutral
 from jobs.ranking.trial import Trial
+from jobs.ranking.values import SHOPPER
 
 DIVERSITY = "diversity"
-SHOPPER = ("relevance", "satisfaction")  # objectives that all say what the shopper wants
 MIXES = np.linspace(0, 1, 5)  # of these two
 LOSSES = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of what the shopper has to give up
 STRENGTHS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0)  # of diversity, beside all other weights as 1
 LADDER = 0.3  # of all evaluations: so many go to multipliers, the others to what then looks promising
+CHOOSABLE = 0.3  # of what then looks promising: so much goes to policies that may be chosen
 PROBES = 0.2  # of all evaluations: so many show what each parameter does, where any may move
 TOGETHER = 50  # policies tried at once: more are cheaper each, and fewer learn more from those before
 DUAL_USERS = 200  # whose lists decide the multipliers
@@ -38,12 +38,14 @@ class Problem(NamedTuple):
         evaluate: policies float64 [p, o + s] to values float64 [p, m], higher is better; the first measure is the
             shopper's.
         parameters: names of the s parameters that the search may move.
+        floor: share of the best of the first measure below which no policy may be chosen; 0 for none.
     """
 
     trial: Trial
     names: tuple[str, ...]
     evaluate: Callable[[np.ndarray], np.ndarray]
     parameters: tuple[str, ...] = ()
+    floor: float = 0.0
 
 
 class Found(NamedTuple):
@@ -69,20 +71,21 @@ def grid(problem: Problem, evaluations: int) -> Found:
 def dual(problem: Problem, evaluations: int) -> Found:
     """Policies that give the most of the other objectives for what the shopper gives up, by Lagrange multipliers.
 
-    First the mix of the shopper's objectives whose lists do best. Then, for each choice of other objectives and each
-    of :data:`LOSSES`, :func:`jobs.ranking.lagrange.constrained` says what a unit of the shopper's is worth there; that
-    is the policy. A loss is a share of what lists for the others alone would take, so that all of them are met; these
-    lists are the last policy. Each of these with each of :data:`STRENGTHS` of diversity; of both every second, third
-    and so on where that would be too many evaluations. Then each objective alone: where the front ends. Of the front
-    so far, :data:`PROBES` have parameters moved. What is left of the evaluations goes to what
-    :func:`jobs.ranking.promising.promising` foresees.
+    First the mix of the shopper's objectives whose lists do best. Then, for each other objective, for all of these
+    together, and each of :data:`LOSSES`, :func:`jobs.ranking.lagrange.constrained` says what a unit of the shopper's is
+    worth there; that is the policy. A loss is a share of what lists for the others alone would take, so that all of
+    them are met; these lists are the last policy. Each of these with each of :data:`STRENGTHS` of diversity; of both
+    every second, third and so on where that would be too many evaluations. Then each objective alone: where the front
+    ends. Of the front so far, :data:`PROBES` have parameters moved. What is left of the evaluations goes to what
+    :func:`jobs.ranking.promising.promising` foresees; where there is a floor, :data:`CHOOSABLE` of it to what widens
+    the front above it, which is little of the space that many measures span.
     """
     names, ladder, same = problem.names, int(LADDER * evaluations), neutral(problem.parameters)
     mixes = _with(_mixes(names), same)
     values = problem.evaluate(mixes)
     shopper = mixes[int(values[:, 0].argmax()), : len(names)]
     others = [place for place, name in enumerate(names) if name not in (*SHOPPER, DIVERSITY)]
-    choices = [np.array(each) for size in range(1, len(others) + 1) for each in combinations(others, size)]
+    choices = [np.array([each]) for each in others] + ([np.array(others)] if len(others) > 1 else [])
     every = 1
     while every < len(STRENGTHS) and _rays(choices, every) * len(STRENGTHS[::every]) > ladder:
         every += 1
@@ -101,12 +104,22 @@ def dual(problem: Problem, evaluations: int) -> Found:
     if problem.parameters and probes > 0:
         found = _more(problem, found, _probes(problem, found, probes, random))
     while (left := evaluations - len(found.weights)) > 0:
-        rounds = max(round(left / TOGETHER), 1)
-        new = promising(*found, -(-left // rounds), random, problem.parameters)
+        new = _promising(problem, found, -(-left // max(round(left / TOGETHER), 1)), random)
         if not len(new):
             break
         found = _more(problem, found, new)
     return found
+
+
+def _promising(problem: Problem, found: Found, count: int, random: np.random.Generator) -> np.ndarray:
+    """At most ``count`` policies, of which some may be chosen by what is foreseen of them."""
+    least = problem.floor * found.values[:, 0].max()
+    above = int(CHOOSABLE * count) if problem.floor > 0 else 0
+    new = promising(*found, count - above, random, problem.parameters)
+    if not above:
+        return new
+    more = promising(*found, above, random, problem.parameters, least)
+    return np.unique(np.concatenate([new, more]), axis=0)
 
 
 def _more(problem: Problem, found: Found, new: np.ndarray) -> Found:

@@ -7,6 +7,7 @@ import numpy as np
 
 from jobs.ranking.topk import require_finite
 
+SHOPPER = ("relevance", "satisfaction")  # objectives that both say what the shopper wants
 LARGE = 0.5  # share of all sales that the largest suppliers make together; all others are small
 CAP = 0.98  # quantile of an objective above which more counts for nothing
 USUAL = 3.0  # purchases that what a purchase is expected to bring is worth, beside what the user paid for the item
@@ -122,6 +123,22 @@ def satisfaction(
         weight += np.where(known, shares[name], 0.0)
     told = weight > 0
     return np.ma.array(np.divide(total, weight, out=np.zeros(total.shape), where=told), mask=~told)
+
+
+def standing_in(scaled: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Scaled objectives float64 [n, c]; of users of whom one of :data:`SHOPPER` isn't known at all, the other for it.
+
+    As :func:`jobs.ranking.blend.blend` does it with the weight.
+
+    Args:
+        known: by objective, bool [n], whether anything is known of a user.
+    """
+    made = dict(scaled)
+    if set(SHOPPER) <= set(scaled):
+        for name, other in (SHOPPER, SHOPPER[::-1]):
+            lacking = ~known[name] & known[other]
+            made[name] = np.where(lacking[:, None], scaled[other], scaled[name])
+    return made
 
 
 @dataclass(frozen=True)

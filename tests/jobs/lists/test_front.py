@@ -24,7 +24,7 @@ ITEMS = {"apple": [1, 0, 9], "bread": [1, 0, 9], "cake": [0, 1, 9]}
 def night(shop):
     """Rows by audience, in order of the points, of a night whose users of the last weeks are {nights back: users}."""
 
-    def night(weeks, last=None, offers=OFFERS, costs=None, **terms):
+    def night(weeks, last=None, offers=OFFERS, costs=None, novelty=None, wishes=None, **terms):
         rows = [
             {
                 "day": shop.night - timedelta(days=back),
@@ -34,6 +34,7 @@ def night(shop):
                 "rank": rank,
             }
             | {"relevance": relevance, "p_purchase": p, "spend": spend, "taken": taken, "paid": paid, "relevant": 2}
+            | {"novelty": novelty}
             for back, users in weeks.items()
             for user in users
             for rank, (item, (relevance, p, spend, taken, paid)) in enumerate(offers.items(), 1)
@@ -57,7 +58,7 @@ def night(shop):
             ),
         )
         vectors = shop.vectors({}, {name: (vector,) for name, vector in ITEMS.items()})
-        given = (vectors, shop.items(*items), shop.histories(), users, shop.wishes())
+        given = (vectors, shop.items(*items), shop.histories(), users, shop.wishes(**(wishes or {})))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "TERMS", Terms(**terms))
             made = front(shop.frame("lists.trials", *rows), candidates, *given, last, day=shop.night)
@@ -144,6 +145,20 @@ def test_a_night_without_trials_has_the_usual_weights_of_what_is_known(night):
 def last_night(shop, weights, **changes):
     row = {"day": shop.night - timedelta(days=1), "surface": "home", "audience": "everybody", "chosen": True}
     return shop.frame("lists.front", row | {"weights": weights, "measures": {"ndcg": 0.5}} | changes)
+
+
+def test_novelty_is_that_of_the_trial_and_not_of_tonight(night):
+    # tonight nobody has a history, so everything is as novel as can be
+    told = {novelty: night({0: ["ann"]}, novelty=novelty, search="grid", evaluations=6) for novelty in (None, 0.25)}
+    means = {novelty: {row["measures"]["novelty"] for row in rows["everybody"]} for novelty, rows in told.items()}
+    assert means == {None: {1.0}, 0.25: {0.25}}
+
+
+def test_who_has_come_to_refuse_personalisation_counts_no_more(night):
+    weeks, about = {0: ["ann"], 7: ["ann", "bob"]}, {"search": "grid", "evaluations": 6}
+    assert night(weeks, **about)["everybody"][0]["users"] == pytest.approx(1 + 2 * 0.5**0.5)
+    refused = night(weeks, wishes={"ann": ["no_personalisation"]}, **about)
+    assert refused["everybody"][0]["users"] == pytest.approx(0.5**0.5)
 
 
 def test_weights_move_by_a_bounded_step_and_say_so(night, shop):

@@ -59,6 +59,12 @@ def test_it_is_ranked_by_what_was_known_then(tried):
     assert (tried["bob", "apple"]["relevance"], tried["bob", "bread"]["relevance"]) == (1.0, 0.0)
 
 
+def test_novelty_is_of_those_who_had_the_item_before_the_week(tried):
+    # both who had anything had apple; bread is what ann, bob and dan took since
+    assert {tried[user, "apple"]["novelty"] for user in ("ann", "bob")} == {0}
+    assert {tried[user, "bread"]["novelty"] for user in ("ann", "bob")} == {1}
+
+
 def test_money_is_of_what_was_paid_until_then(tried):
     # the head expects exp(7 / 6 / 4) of fruit, which counts three purchases beside the one of 2; bread was paid later
     assert tried["ann", "apple"]["spend"] == pytest.approx((2 + 3 * np.exp(7 / 24)) / 4)

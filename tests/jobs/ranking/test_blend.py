@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from jobs.ranking.blend import blend, unit
 from jobs.ranking.places import Limits
 from jobs.ranking.rerank import Reranking, Tastes
-from jobs.ranking.values import Scale
+from jobs.ranking.values import Scale, standing_in
 
 WEIGHTS = {"relevance": 0.5, "expected_revenue": 0.25, "diversity": 0.25}
 SCALES = {"relevance": Scale(0.5, np.inf), "expected_revenue": Scale(4.0, np.inf)}
@@ -65,6 +65,25 @@ def test_an_unknown_revenue_counts_as_the_lowest():
     lists = choose(masked([1.0, 1.0, 1.0]), masked([None, 4.0, 0.0]), vectors, only_revenue)
     assert lists.picks.tolist() == [[1, 0, 2]]
     assert lists.scores.tolist() == [[1, 0, 0]]
+
+
+def test_what_is_not_known_of_the_shopper_leaves_its_weight_to_what_is():
+    told = {
+        "relevance": masked([0.9, 0.1], [0.9, 0.1], [None, None]),
+        "satisfaction": masked([None, None], [0.1, 0.9], [0.1, 0.9]),
+        "expected_revenue": masked([0.0, 4.0], [0.0, 4.0], [0.0, 4.0]),
+    }
+    weights = {"relevance": 0.125, "satisfaction": 0.625, "expected_revenue": 0.25, "diversity": 0.0}
+    scales = dict.fromkeys(told, Scale(1.0, np.inf))
+    lists = blend(told, np.zeros((3, 2, 2), np.float32), np.ones((3, 2), bool), weights, 2, scales=scales)
+    used = {name: lists.weights[name].tolist() for name in told}
+    assert used["relevance"] == [0.75, 0.125, 0.0]
+    assert used["satisfaction"] == [0.0, 0.625, 0.75]
+    assert used["expected_revenue"] == [0.25] * 3
+    # the same by what stands in for it where policies are tried
+    known = {name: (~np.ma.getmaskarray(each)).any(axis=1) for name, each in told.items()}
+    scaled = standing_in({name: each.filled(0.0) for name, each in told.items()}, known)
+    np.testing.assert_allclose(sum(weights[name] * scaled[name] for name in told), lists.base)
 
 
 def test_without_any_revenue_its_weight_goes_to_the_others_of_that_user_alone():

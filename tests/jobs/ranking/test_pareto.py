@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jobs.ranking.pareto import nondominated, normalised, spacing
+from jobs.ranking.pareto import nondominated, normalised, spacing, varying
 
 POINTS = hnp.arrays(
     np.float64, st.tuples(st.integers(1, 12), st.integers(1, 4)), elements=st.integers(-3, 3).map(float)
@@ -32,6 +32,11 @@ def test_every_point_off_the_front_is_beaten_by_one_on_it(points):
         assert better.any()
     for point in points[front]:
         assert not ((points >= point).all(axis=1) & (points > point).any(axis=1)).any()
+
+
+def test_measures_that_are_the_same_for_all_are_left_out_unless_all_are():
+    assert varying(np.array([[2.0, 5.0, 1.0], [4.0, 5.0, 0.0]])).tolist() == [[2, 1], [4, 0]]
+    assert varying(np.array([[2.0, 5.0], [2.0, 5.0]])).tolist() == [[2, 5], [2, 5]]
 
 
 def test_a_value_that_is_no_number_is_named():

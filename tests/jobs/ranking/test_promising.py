@@ -23,6 +23,17 @@ def test_the_gap_of_a_front_is_tried_first():
     assert abs(first - second) > 0.05
 
 
+def test_with_a_least_only_that_part_of_the_front_is_tried():
+    one = np.array([0.0, 0.1, 0.2, 0.6, 0.7, 0.9, 1.0])
+    weights = np.stack([one, 1 - one], axis=1)
+    anywhere, above = (
+        promising(weights, quarter(weights), 6, np.random.default_rng(0), least=least)[:, 0]
+        for least in (0.0, 0.7**0.5)
+    )
+    assert ((anywhere > 0.2) & (anywhere < 0.6)).any()
+    assert (above > 0.6).all()
+
+
 def test_the_same_draws_give_the_same_policies_and_none_that_was_tried():
     weights = np.random.default_rng(3).dirichlet(np.ones(3), 20)
     values = quarter(weights)

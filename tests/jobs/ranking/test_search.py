@@ -111,6 +111,13 @@ def test_the_dual_mixes_diversity_with_all_that_the_shopper_does_not_ask_for(pro
     assert revenue.max() > 0.9
 
 
+def test_with_a_floor_the_dual_tries_more_of_what_may_be_chosen(problem):
+    found = [dual(problem[0]._replace(floor=floor), 150).values[:, 0] for floor in (0.0, 0.95)]
+    best = max(each.max() for each in found)
+    without, with_floor = ((each >= 0.95 * best).sum() for each in found)
+    assert with_floor >= without + 10
+
+
 def test_the_dual_finds_more_than_a_genetic_search_of_as_many_evaluations_near_the_best(problem):
     mine, theirs = dual(problem[0], 60), genetic(problem[0], 60)
     both = np.concatenate([mine.values, theirs.values])
