@@ -10,6 +10,7 @@ import json
 import logging
 import pkgutil
 from datetime import date
+from itertools import zip_longest
 from pathlib import Path
 
 import benchmarks
@@ -35,12 +36,12 @@ def report(name: str, result: Result, machine: dict) -> str:
 
 
 def table(rows: list[list[str]]) -> str:
-    """The rows under each other: the first column to the left, figures to the right."""
-    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    """The rows under each other: the first column to the left, figures to the right; a row may be shorter."""
+    first, *others = (max(map(len, column)) for column in zip_longest(*rows, fillvalue=""))
     lines = []
     for title, *figures in rows:
-        cells = [figure.rjust(width) for figure, width in zip(figures, others, strict=True)]
-        lines.append("  ".join([title.ljust(first), *cells]))
+        cells = [figure.rjust(width) for figure, width in zip(figures, others, strict=False)]
+        lines.append("  ".join([title.ljust(first), *cells]).rstrip())
     return "\n".join(lines)
 
 

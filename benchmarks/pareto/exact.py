@@ -7,7 +7,7 @@ from scipy.sparse import block_diag, csr_array, vstack
 from jobs.ranking.lagrange import constrained
 
 USERS, QUICK_USERS = 500, 20
-KEPT = 0.98  # of the best satisfaction
+KEPT = 0.98  # of the best relevance
 GAP = 1e-6  # within which HiGHS proves its optimum
 
 
@@ -15,7 +15,7 @@ def shares(gain: np.ndarray, value: np.ndarray, length: int) -> dict[str, float]
     """Of the gain that any lists with enough value can add to the most valuable ones, what ours and others add.
 
     Args:
-        gain, value: float64 [n, c], expected revenue and satisfaction.
+        gain, value: float64 [n, c], expected revenue and relevance.
         length: items of a list.
     """
     best = _top(value, length)
@@ -28,7 +28,7 @@ def shares(gain: np.ndarray, value: np.ndarray, length: int) -> dict[str, float]
     told = {"ours": ours.picks, "ours, one policy for all": policy, "best swaps of each user": swaps}
     return {name: float((gain[picks].sum() - start) / most) for name, picks in told.items()} | {
         "bound of the dual": float((ours.most - start) / most),
-        "satisfaction kept": float(ours.value / value[best].sum()),
+        "relevance kept": float(ours.value / value[best].sum()),
     }
 
 
@@ -50,7 +50,7 @@ def _exact(gain: np.ndarray, value: np.ndarray, length: int, bound: float) -> np
 
 
 def _swapped(gain: np.ndarray, value: np.ndarray, best: np.ndarray, bound: float) -> np.ndarray:
-    """Each user gives up the same share of their own satisfaction, for the most gain: no user pays for another."""
+    """Each user gives up the same share of their own relevance, for the most gain: no user pays for another."""
     share = bound / value[best].sum()
     picks = np.zeros_like(best)
     for user in range(len(gain)):

@@ -14,6 +14,7 @@ from jobs.ranking.tried import Tried, distance
 from schemas.objectives import TERMS, Terms
 
 WEEKS = 4  # of trials that a night reads
+NIGHTS = 7  # of a week, each of which may move the weights by a step
 MEASURES = ("ndcg", "revenue", "novelty", "fairness", "diversity")
 REFITTED, FROZEN, GLOBAL = "refitted, by audience", "frozen after the first week", "refitted, one point for all"
 
@@ -21,16 +22,17 @@ REFITTED, FROZEN, GLOBAL = "refitted, by audience", "frozen after the first week
 def replayed(weeks: list[Week], quick: bool) -> tuple[dict, list[str]]:
     """Means and paired intervals of refitted weights less others; and what guard rails should have said and didn't.
 
-    Each week's lists have the weights that the weeks before it chose.
+    Each week's lists have the weights that the weeks before it chose, which may move as far as in seven nights.
     """
-    terms = replace(TERMS, evaluations=30) if quick else TERMS
+    terms = replace(TERMS, step=min(NIGHTS * TERMS.step, 1.0))
+    terms = replace(terms, evaluations=30) if quick else terms
     outcomes: dict[str, list[np.ndarray]] = {REFITTED: [], FROZEN: [], GLOBAL: []}
     users, silent, since, first = [], [], {}, None
     for place in range(1, len(weeks)):
         known, week = joined(weeks[max(place - WEEKS, 0) : place]), weeks[place]
         scales = scales_of(known.values, known.length)
         tried = Tried(known.trial(scales), (*scales, "diversity"), MEASURES, _counts(weeks, place, terms), terms.prior)
-        dual(Problem(tried.trial, tried.names, tried.evaluate), terms.evaluations)
+        dual(Problem(tried.trial, tried.names, tried.evaluate, (), terms.floor), terms.evaluations)
         members = {EVERYBODY: np.ones(len(known.users), bool)}
         members |= {name: known.audience == name for name in np.unique(known.audience)}
         points = settled(tried, members, since, terms)

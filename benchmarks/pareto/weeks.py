@@ -16,8 +16,8 @@ from jobs.ranking.rerank import Tastes
 from jobs.ranking.trial import Trial
 from jobs.ranking.values import Scale, expected_revenue, novelty, own_spend, satisfaction, small_suppliers
 from schemas.objectives import SATISFACTION
-from schemas.profiles import NEW, OCCASIONAL, SEGMENTS
-from training.data import Histories, load
+from schemas.profiles import NEW, OCCASIONAL, RECENT, SEGMENTS
+from training.data import Histories, Night, load
 from training.heads import PAIRED
 from training.metrics import Relevant
 from training.served import Exported
@@ -76,24 +76,54 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
         kept: of the households that bought something that week.
     """
     ours.write_lake(lake, day, data.users, data.upto(day), data.catalogue)
-    split, night = _some(data.week(day), kept), load(str(lake), day)
+    split = _some(data.week(day), kept)
+    offers = _offers(export, load(str(lake), day), data.catalogue.ids, split)
+    seen, positions = split.asked, offers.positions
+    price = np.ma.masked_equal(_prices(seen, split.items)[positions], 0)
+    taken, paid = _labels(data, split, positions)
+    recent = seen.between(split.now - RECENT, split.now)
+    keys = np.unique(np.stack([recent.users, recent.baskets]), axis=1)
+    baskets = np.bincount(keys[0], minlength=len(seen.offsets) - 1)[split.users]
+    return Week(
+        day=day,
+        users=split.users,
+        positions=positions,
+        values=_values(offers, split, price, data.catalogue.brands),
+        units=offers.units,
+        taken=taken,
+        paid=paid,
+        relevant=split.relevant.counts,
+        price=price.filled(0),
+        audience=_audiences(baskets, offers.appetite),
+        tastes=_tastes(data.catalogue.paths, seen, split.users, positions),
+    )
+
+
+@dataclass(frozen=True)
+class _Offers:
+    """Of n households: c candidates each, as lists.candidates has them, and the taste for variety; units of items."""
+
+    positions: np.ndarray
+    relevance: np.ndarray
+    heads: dict[str, np.ma.MaskedArray]
+    appetite: np.ndarray
+    units: np.ndarray
+
+
+def _offers(export: Path, night: Night, ids: list[str], split: Split) -> _Offers:
     exported = Exported(export)
     served = exported.serve(night)
     place = dict(zip(night.item_ids, range(len(night.item_ids)), strict=True))
-    here = np.array([place[item] for item in data.catalogue.ids])
-    back = np.full(len(night.item_ids), -1)
-    back[here] = np.arange(len(here))
-    seen = split.asked
-    moved = type(seen)(seen.offsets, here[seen.items], seen.times, seen.amounts, seen.baskets)
-    tasks = exported.manifest["tasks"]
+    here = np.array([place[item] for item in ids])
+    seen, tasks = split.asked, exported.manifest["tasks"]
+    moved = replace(seen, items=here[seen.items])
 
     def heads(of) -> dict[str, np.ndarray]:
         """By the columns of lists.vectors; no entries of a head that nothing trained."""
         found = {f"{name}_vector": getattr(of, name).numpy() for name in PAIRED}
         return {name: each if name.removesuffix("_vector") in tasks else each[:, :0] for name, each in found.items()}
 
-    of_items = heads(served.items)
-    parts = []
+    of_items, parts = heads(served.items), []
     for low in range(0, len(split.users), BLOCK):
         asked = served.users(moved, split.users[low : low + BLOCK], split.now)
         best = torch.topk(asked.scores[:, here], CANDIDATES, dim=1)
@@ -102,30 +132,29 @@ def of(data: journey.Journey, lake: Path, export: Path, day: date, kept: slice =
         parts.append((best.indices.numpy(), softmax(scores), told, asked.variety.numpy()))
     positions, relevance, appetite = (np.concatenate([part[place] for part in parts]) for place in (0, 1, 3))
     told = {name: np.ma.masked_invalid(np.concatenate([part[2][name] for part in parts])) for name in parts[0][2]}
-    spend = _spend(told["spend"].filled(np.nan), seen, split.users, positions)
-    price = np.ma.masked_equal(_prices(seen, split.items)[positions], 0)
+    return _Offers(positions, relevance, told, appetite, unit(served.items.vectors.numpy()[here][:, :-1]))
+
+
+def _values(
+    offers: _Offers, split: Split, price: np.ma.MaskedArray, brands: list[str | None]
+) -> dict[str, np.ma.MaskedArray]:
+    """By objective, as :func:`jobs.lists.offered.objectives` has them."""
+    seen, positions, told = split.asked, offers.positions, offers.heads
     late = seen.between(split.now - LATE, split.now)
     pairs = np.unique(np.stack([late.users, late.items]), axis=1)
     shoppers = np.bincount(pairs[1], minlength=split.items)
-    numbers = {brand: number for number, brand in enumerate(sorted({each for each in data.catalogue.brands if each}))}
-    brands = np.array([numbers.get(brand, -1) for brand in data.catalogue.brands])
-    small = small_suppliers(brands, np.bincount(late.items, minlength=split.items).astype(float))
-    values = {
-        "relevance": np.ma.array(relevance),
+    numbers = {brand: number for number, brand in enumerate(sorted({each for each in brands if each}))}
+    suppliers = np.array([numbers.get(brand, -1) for brand in brands])
+    small = small_suppliers(suppliers, np.bincount(late.items, minlength=split.items).astype(float))
+    relevance = np.ma.array(offers.relevance)
+    spend = np.ma.masked_invalid(_spend(told["spend"].filled(np.nan), seen, split.users, positions))
+    return {
+        "relevance": relevance,
         "satisfaction": satisfaction(told["p_click"], told["p_purchase"], SATISFACTION),
-        "expected_revenue": expected_revenue(np.ma.array(relevance), np.ma.masked_invalid(spend), price),
+        "expected_revenue": expected_revenue(relevance, spend, price),
         "novelty": np.ma.array(novelty(shoppers, len(np.unique(late.users)))[positions]),
         "fairness": np.ma.masked_invalid(small[positions]),
     }
-    taken, paid = _labels(data, split, positions)
-    units = unit(served.items.vectors.numpy()[here][:, :-1])
-    recent = seen.between(split.now - 91, split.now)
-    keys = np.unique(np.stack([recent.users, recent.baskets]), axis=1)
-    baskets = np.bincount(keys[0], minlength=len(seen.offsets) - 1)[split.users]
-    audience = _audiences(baskets, appetite)
-    tastes = _tastes(data.catalogue.paths, seen, split.users, positions)
-    told = (taken, paid, split.relevant.counts, price.filled(0), audience)
-    return Week(day, split.users, positions, values, units, *told, tastes=tastes)
 
 
 def _some(split: Split, kept: slice) -> Split:

@@ -20,6 +20,9 @@ PLACE = journey.PROJECT / "var/benchmarks/pareto"
 QUICK_WEEKS, QUICK_USERS, QUICK_STEPS = 3, 60, 2
 NAMES = ("relevance", "satisfaction", "expected_revenue", "diversity")
 MEASURES = ("ndcg", "revenue", "diversity")
+EVERY_NAME = ("relevance", "satisfaction", "expected_revenue", "novelty", "fairness", "diversity")
+EVERY_MEASURE = ("ndcg", "revenue", "novelty", "fairness", "diversity")
+JOURNEY, EVERY = "Complete Journey", "Complete Journey, every objective"
 
 
 def run(quick: bool, part: str | None) -> Result:
@@ -38,7 +41,10 @@ def _journey(quick: bool) -> Result:
     with tempfile.TemporaryDirectory(prefix="pareto-") as folder, threadpool_limits(1):
         told = _weeks(Path(folder), quick)
         _say("weeks are made")
-        found = _found(told, quick)
+        found = {
+            JOURNEY: _found(told, NAMES, MEASURES, quick),
+            EVERY: _found(told, EVERY_NAME, EVERY_MEASURE, quick, few=True),
+        }
     _say("fronts are found")
     shares = _shares(told[0], exact.QUICK_USERS if quick else exact.USERS)
     _say("exact optima are found")
@@ -49,14 +55,16 @@ def _journey(quick: bool) -> Result:
         replayed, silent = replay.replayed(told, quick)
         _say("weeks are replayed")
     figures = {
-        "Complete Journey": {name: vars(each) for name, each in found.items()},
+        **{title: {name: vars(each) for name, each in searches.items()} for title, searches in found.items()},
         "share of the exact gain": shares,
         "bought": bought,
         "replayed": replayed,
         "guard rails that were silent": silent,
     }
-    goals = _found_goals("Complete Journey", found) | _goals(shares, bought, silent)
-    return Result(goals, figures, _found_table("Complete Journey", found) + _table(shares, bought, replayed))
+    goals, table = _goals(shares, bought, silent), _table(shares, bought, replayed)
+    for title, searches in reversed(found.items()):
+        goals, table = _found_goals(title, searches) | goals, _found_table(title, searches) + table
+    return Result(goals, figures, table)
 
 
 def _beauty(quick: bool) -> Result:
@@ -103,10 +111,12 @@ def _commit() -> str:
     return told.stdout.strip() or "no-commit"
 
 
-def _found(told: list[Week], quick: bool) -> dict[str, finding.Covered]:
+def _found(
+    told: list[Week], names: tuple[str, ...], measures: tuple[str, ...], quick: bool, few: bool = False
+) -> dict[str, finding.Covered]:
     scales = told[0].scales()
-    trials = [week.trial({name: scales[name] for name in NAMES[:-1]}) for week in told[:2]]
-    return finding.found(*trials, NAMES, MEASURES, quick)
+    trials = [week.trial({name: scales[name] for name in names[:-1]}) for week in told[:2]]
+    return finding.found(*trials, names, measures, quick, few)
 
 
 def _shares(week: Week, users: int) -> dict[str, float]:
@@ -135,7 +145,7 @@ def _goals(shares: dict, bought: dict, silent: list[str]) -> dict[str, Goal]:
 
 
 def _found_table(data: str, found: dict[str, finding.Covered]) -> list[list[str]]:
-    rows = [["search", "evaluations", "s", "hypervolume, this week", "the week after"]]
+    rows = [["search", "evaluations", "s", *(f"hypervolume, {when}" for when in found[finding.OURS].covered)]]
     for name, each in found.items():
         covered = [f"{value:.4f}" for value in each.covered.values()]
         rows.append([f"{data}, {name}", str(each.evaluations), f"{each.seconds:.1f}", *covered])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from jobs.ranking.blend import Blend
+from jobs.ranking.diversify import diversity_of
 
 
 def by_price(lists: Blend, wanted: np.ndarray, prices: np.ndarray, vectors: np.ndarray) -> Blend:
@@ -27,13 +28,5 @@ def by_price(lists: Blend, wanted: np.ndarray, prices: np.ndarray, vectors: np.n
     changed = [each.copy() for each in (lists.picks, lists.scores, lists.diversity)]
     changed[0][rows] = picks
     changed[1][rows] = np.take_along_axis(lists.scores[rows], order, axis=1)
-    changed[2][rows] = _unlike(np.take_along_axis(vectors[rows], picks.clip(0)[:, :, None], axis=1))
+    changed[2][rows] = diversity_of(picks, vectors[rows])
     return replace(lists, picks=changed[0], scores=changed[1], diversity=changed[2])
-
-
-def _unlike(vectors: np.ndarray) -> np.ndarray:
-    """float64 [n, k]: 1 - the largest cosine of each item to those above it, in [0, 2]; 1 for the first."""
-    cosines = np.einsum("nkd,nld->nkl", vectors, vectors).astype(np.float64)
-    above = np.tri(vectors.shape[1], k=-1, dtype=bool)
-    largest = np.where(above, cosines, -np.inf).max(axis=2, initial=-np.inf)
-    return np.where(np.isfinite(largest), 1 - largest, 1.0).clip(0, 2)

@@ -3,7 +3,7 @@
 The night and the trials of its policies go through :func:`reranked`, so that what is tried is what is published.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,6 @@ LEVELS = {"dpp": (1.0,), "calibration": (0.02, 0.1, 0.3), "category_share": (0.2
 RANGES = {"dpp": (0.0, 1.0), "calibration": (0.0, np.inf), "category_share": (1e-6, 1.0)}
 UNMOVED = 1 / 3  # of the range of a gene: there its parameter is neutral
 RERANKERS = ("mmr", "dpp")  # by the parameter dpp, which is one or the other
-Maker = Callable[..., Picked]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from benchmarks.pareto import beauty, exact, finding, gains, replay, weeks
 from jobs.lists.bargains import Points
 from jobs.ranking.rerank import Tastes
 from jobs.ranking.values import Scale
-from schemas.objectives import Terms
+from schemas.objectives import TERMS, Terms
 
 DAY = date(2017, 11, 12)
 
@@ -45,7 +45,7 @@ def test_exact_shares_by_hand():
     value, gain = np.array([[1.0, 0.97], [1.0, 0.9]]), np.array([[0.0, 6.0], [0.0, 5.0]])
     told = exact.shares(gain, value, 1)
     assert told["ours"] == pytest.approx(1.0)
-    assert told["satisfaction kept"] == pytest.approx(1.97 / 2)
+    assert told["relevance kept"] == pytest.approx(1.97 / 2)
     assert told["best swaps of each user"] == 0  # each alone may give up .02
     assert told["bound of the dual"] == pytest.approx((6 + 5 * 0.01 / 0.1) / 6)  # as if a part of a list could change
 
@@ -77,6 +77,14 @@ def test_hypervolume_is_between_the_worst_and_the_best_of_all_searches():
     told = finding._covered({"ends": np.array([[0.0, 3.0], [2.0, 1.0]]), "half": np.array([[1.0, 3.0]])})
     # of the square from (0, 1) to (2, 3) the ends cover nothing, for each is worst in something
     assert told == {"ends": 0.0, "half": 0.5}
+
+
+def test_what_may_be_chosen_keeps_to_the_floor_of_the_best_of_all_searches():
+    floor = 100 * TERMS.floor
+    told = finding._choosable({"one": np.array([[100.0, 3.0], [50.0, 9.0]]), "other": np.array([[99.0, 4.0]])})
+    assert {name: each.tolist() for name, each in told.items()} == {
+        "one": [[100 - floor, 3.0]], "other": [[99 - floor, 4.0]],
+    }  # fmt: skip
 
 
 def test_every_search_is_judged_on_the_week_after_and_re_ranking_where_tastes_are_known():
