@@ -26,7 +26,7 @@ import schemas
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonym_of
 from jobs.erased import ERASED, Erased, mark_of, tombstones
 from jobs.lake import path
-from jobs.search import LOG, People, batches, in_bytes, in_data, in_log
+from jobs.search import LOG, People, batches, in_bytes, in_data, in_log, plain
 from jobs.staging import commit
 from schemas import Table
 from schemas.raw import UNDATED
@@ -168,13 +168,14 @@ def _rewritten(files: PyFileSystem, file: dict, people: People, table: Table) ->
     fresh = f"erase-{uuid4().hex}/{f'{head}/{rest}' if '=' in head or not rest else rest}"
     where, kept = _inside(table, fresh), 0
     files.create_dir(where.rpartition("/")[0])
-    with files.open_input_file(_inside(table, file["path"])) as old, files.open_output_stream(where) as new:
-        parquet = pq.ParquetFile(old)
-        with pq.ParquetWriter(new, parquet.schema_arrow, compression="snappy") as writer:
-            for batch in parquet.iter_batches():
-                others = batch.filter(pc.invert(people.about(batch, table)))
-                writer.write_batch(others)
-                kept += others.num_rows
+    old = _inside(table, file["path"])
+    with files.open_input_file(old) as whole:
+        schema = plain(pq.read_schema(whole))
+    with files.open_output_stream(where) as new, pq.ParquetWriter(new, schema, compression="snappy") as writer:
+        for batch in batches(files, old):
+            others = batch.filter(pc.invert(people.about(batch, table)))
+            writer.write_batch(others)
+            kept += others.num_rows
     if not kept:
         files.delete_file(where)
         return actions

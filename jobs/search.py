@@ -147,11 +147,34 @@ def in_bytes(files: FileSystem, path: str, people: People) -> bool:
 
 
 def batches(files: FileSystem, path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """A Parquet file in parts; of ``columns`` those that it has."""
+    """A Parquet file in parts, of :func:`plain` types; of ``columns`` those that it has."""
     with files.open_input_file(path) as file:
         parquet = pq.ParquetFile(file)
         names = None if columns is None else [name for name in columns if name in parquet.schema_arrow.names]
-        yield from parquet.iter_batches(ROWS_AT_ONCE, columns=names)
+        for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=names):
+            yield batch.cast(plain(batch.schema))
+
+
+def plain(schema: pa.Schema) -> pa.Schema:
+    """The schema without views: delta-rs rewrites texts as such, and no kernel of Arrow looks into them."""
+    return pa.schema([_plain(field) for field in schema], schema.metadata)
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    kind = field.type
+    if pa.types.is_string_view(kind):
+        kind = pa.string()
+    elif pa.types.is_binary_view(kind):
+        kind = pa.binary()
+    elif pa.types.is_struct(kind):
+        kind = pa.struct([_plain(each) for each in kind])
+    elif pa.types.is_map(kind):
+        kind = pa.map_(_plain(kind.key_field), _plain(kind.item_field))
+    elif pa.types.is_list(kind):
+        kind = pa.list_(_plain(kind.value_field))
+    elif pa.types.is_large_list(kind):
+        kind = pa.large_list(_plain(kind.value_field))
+    return field.with_type(kind)
 
 
 def texts(values: pa.Array) -> Iterator[pa.Array]:

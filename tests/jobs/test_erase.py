@@ -5,6 +5,7 @@ import hmac
 import os
 import shutil
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from jobs.staging import stage
 from tests.jobs.conftest import FIRST, SECOND, USERS, names, people, put
 
 DONE, LEFT, UNKNOWN = 0, 1, 3
+LAST = date(2024, 5, 31)
 MAPPING = """
 [events]
 files = "*/events.csv"
@@ -260,3 +262,19 @@ def test_a_row_that_could_not_be_read_names_a_person_by_its_words(spark, lake):
         ("readable_row", texts[1]),
         ("erased", "{}"),
     ]
+
+
+def test_what_upkeep_rewrote_is_searched_and_erased_too(lake):
+    rejects = schemas.table("raw.rejects")
+    old, new = LAST - timedelta(days=rejects.keep_days), LAST
+    texts = [f'{{"who":"{who}"}}' for who in ("past", "1042", "1043")]
+    where = {"day": [old, new, new], "table": ["raw.events"] * 3, "source_row": texts}
+    columns = {name: where.get(name, [None] * 3) for name in rejects.column_names}
+    columns["user_id"] = [alias(who) for who in ("past", "1042", "1043")]
+    schema = to_arrow_schema(StructType.fromDDL(rejects.ddl))
+    write_deltalake(path(lake.uri, rejects), pa.table(columns, schema), partition_by=["table"])
+    assert main(["upkeep", "--day", str(LAST), "--lake", lake.uri]) == 0
+    assert [row["source_row"] for row in rows(lake.uri, "raw.rejects")] == texts[1:]
+    assert erase(lake.uri, "1042") == DONE
+    assert [row["source_row"] for row in rows(lake.uri, "raw.rejects")] == texts[2:]
+    assert traces(Path(lake.uri), '"1042', alias("1042")) == []
