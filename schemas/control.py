@@ -142,7 +142,8 @@ PREFERENCES = Table(
         ),
         (
             "value_apart",
-            "preference IN ('less_brand', 'less_category') OR value IS NULL",
+            # who refuses must not be profiled for a word too many
+            "preference IN ('less_brand', 'less_category', 'no_personalisation', 'no_profiling') OR value IS NULL",
             "no value: only less_brand and less_category name something",
         ),
     ),

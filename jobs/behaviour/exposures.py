@@ -5,9 +5,14 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.reads import new, upto
+from jobs.behaviour.consent import agreed
+from jobs.reads import new, on, upto
 
-READS = {"log": new("behaviour.log"), "promotions": upto("raw.promotions", optional=True)}
+READS = {
+    "log": new("behaviour.log"),
+    "promotions": upto("raw.promotions", optional=True),
+    "wishes": on("raw.preferences", optional=True),
+}
 
 BUCKETS = 200  # one in so many of the promotions that sold nothing is kept
 UNMOVED = 10  # one in so many of the impressions that were neither clicked nor bought is kept
@@ -17,17 +22,20 @@ PERIOD = ["start_day", "end_day"]
 EXPOSURE = ["day", "user_id", "item_id", "store_id"]
 
 
-def exposures(log: DataFrame, promotions: DataFrame | None, *, day: date) -> DataFrame:
+def exposures(log: DataFrame, promotions: DataFrame | None, wishes: DataFrame | None, *, day: date) -> DataFrame:
     """Impressions and promotions; weights add up to the number of all that there were, in expectation.
 
     An exposure is a user, an item, a store or none, and the night that it reached us. An impression of a promoted item
-    counts as the impression: that it was shown is known of it, and only follows for the promotion.
+    counts as the impression: that it was shown is known of it, and only follows for the promotion. Who wants no profile
+    has none.
 
     Args:
         log: new nights of behaviour.log.
         promotions: raw.promotions up to the night; None where the source has none.
+        wishes: raw.preferences of the night; None where the shop has none.
         day: the night.
     """
+    log = agreed(log, wishes)
     impressions = _impressions(log)
     if promotions is None:
         return impressions

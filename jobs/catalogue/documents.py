@@ -4,6 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
+from jobs.catalogue.latest import latest
 from jobs.catalogue.terms import language, terms, words
 
 
@@ -25,8 +26,9 @@ def documents(histories: DataFrame, items: DataFrame, reviews: DataFrame | None)
         "user_id", "term", "count"
     )
     if reviews is not None:
+        written = latest(reviews, "user_id", "title", "text")
         told = pseudonymised(
-            reviews.select("user_id", F.concat_ws(" ", "title", "text").alias("text")), pseudonym_key()
+            written.select("user_id", F.concat_ws(" ", "title", "text").alias("text")), pseudonym_key()
         )
         told = told.join(histories.select("user_id"), on="user_id", how="left_semi").withColumn(
             "_words", words(F.col("text"))

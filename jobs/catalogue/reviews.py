@@ -8,45 +8,51 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.behaviour.consent import unprofiled
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
 from jobs.catalogue.opinions import opinions
 from jobs.catalogue.terms import language, words
 from jobs.lists.blocks import parts, spread
 from jobs.model import Model
-from jobs.reads import new, sentiment
+from jobs.reads import new, on, sentiment
 from schemas.catalogue import SENTIMENTS, review_text
 
 READS = {
     "reviews": new("raw.reviews", optional=True),
+    "wishes": on("raw.preferences", optional=True),
     "model": sentiment(),
 }
 
-READ = "review_id string, text string, sentiment double, confidence double, tone string"
+READ = "day date, review_id string, text string, sentiment double, confidence double, tone string"
 NAMES = [column.split()[0] for column in READ.split(", ")]
 AT_ONCE = 1024  # reviews whose texts are in memory together
 DIGITS = 4  # of what a model says: the next ones depend on which texts it read together
 
 
-def reviews(reviews: DataFrame | None, model: Model | None, *, day: date) -> DataFrame | None:
+def reviews(reviews: DataFrame | None, wishes: DataFrame | None, model: Model | None, *, day: date) -> DataFrame | None:
     """One row a review that came since the table was last written, under the night that it came.
 
-    Sentiment is what the model says of the words; without words, or without a model, what the stars say.
+    Sentiment is what the model says of the words; without words, or without a model, what the stars say. Nothing is
+    read out of the words and stars of who wants no profile.
 
     Args:
         reviews: raw.reviews since then; None where the shop has none.
+        wishes: raw.preferences of the night; None where the shop has none.
         model: the night's sentiment model; None where there is none.
         day: the night.
     """
     if reviews is None:
         return None
-    written = spread(reviews.select("review_id", "title", "text"), "review_id")
+    agreed = reviews if wishes is None else reviews.join(unprofiled(wishes), on="user_id", how="left_anti")
+    written = spread(agreed.select("day", "review_id", "title", "text"), "review_id")
     ordered = written.sortWithinPartitions(F.length("text"), "review_id")
     read = ordered.mapInArrow(_reader(model.path if model else None), READ)
     told = pseudonymised(reviews.select("day", "review_id", "user_id", "item_id", "ts", "rating"), pseudonym_key())
     # a key may come twice until the gate has seen it: joined by it, two would become four
-    both = told.join(read.dropDuplicates(["review_id"]), on="review_id", how="left")
+    key = ["day", "review_id"]  # an edited one comes again, in another night
+    both = told.join(read.dropDuplicates(key), on=key, how="left")
     by_model = F.col("sentiment").isNotNull()
-    by_stars = ~by_model & F.col("rating").isNotNull()
+    by_stars = ~by_model & F.col("rating").isNotNull() & F.col("text").isNotNull()  # of those who agreed
     stars = F.when(F.col("rating") < 2.5, SENTIMENTS[0]).when(F.col("rating") > 3.5, SENTIMENTS[2])
     return both.select(
         "day",
@@ -65,14 +71,16 @@ def reviews(reviews: DataFrame | None, model: Model | None, *, day: date) -> Dat
 
 
 def _reader(folder: str | None) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A function for ``mapInArrow``: review_id, title and text to READ."""
+    """A function for ``mapInArrow``: day, review_id, title and text to READ."""
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in parts(batches, AT_ONCE):
             titles, bodies = (batch[name].to_pylist() for name in ("title", "text"))
             texts = list(map(review_text, titles, bodies))
             found = _told(folder, texts)
-            yield pa.RecordBatch.from_arrays([batch["review_id"], pa.array(texts, pa.string()), *found], NAMES)
+            yield pa.RecordBatch.from_arrays(
+                [batch["day"], batch["review_id"], pa.array(texts, pa.string()), *found], NAMES
+            )
 
     return read
 

@@ -6,8 +6,10 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.behaviour.consent import agreed, unprofiled
 from jobs.behaviour.text import cleaned
 from jobs.catalogue.items import NAMELESS, READ_LENGTH
+from jobs.catalogue.latest import latest
 from jobs.catalogue.terms import language, terms, words
 from jobs.reads import on, upto
 
@@ -16,6 +18,7 @@ READS = {
     "shop": on("raw.items"),
     "reviews": upto("raw.reviews", optional=True),
     "log": upto("behaviour.log"),
+    "wishes": on("raw.preferences", optional=True),
 }
 
 LENGTH = 2000  # characters of a text
@@ -25,25 +28,37 @@ TOUCHES = ("view", "add_to_cart", "purchase")
 SOON = "INTERVAL 30 MINUTES"  # from a search to the item that it found
 
 
-def texts(items: DataFrame, shop: DataFrame, reviews: DataFrame | None, log: DataFrame, *, day: date) -> DataFrame:
+def texts(
+    items: DataFrame,
+    shop: DataFrame,
+    reviews: DataFrame | None,
+    log: DataFrame,
+    wishes: DataFrame | None,
+    *,
+    day: date,
+) -> DataFrame:
     """One row a text of one kind about one title; texts that differ in case, punctuation and spaces alone are one.
 
     A text without two letters or digits is left out, as is an item that has its id for a name. ``since`` is the day of
-    the first event (of an item nobody touched: the night), so that training can leave out what came after its cut.
+    the first event (of an item nobody touched: the night), so that training can leave out what came after its cut. The
+    words of who wants no profile are left out, and so no model learns from them.
 
     Args:
         items: catalogue.items of the night.
         shop: raw.items of the night, for the descriptions.
         reviews: raw.reviews up to the night; None where the shop has none.
         log: behaviour.log up to the night.
+        wishes: raw.preferences of the night; None where the shop has none.
         day: the night.
     """
     named = items.where(F.col("title") != F.concat_ws(" ", F.lit(NAMELESS), "item_id")).select(
         "item_id", "title", "brand", "category_path", F.coalesce("first_seen", F.lit(day)).alias("since")
     )
-    told = [*_of_items(named, shop), _searches(named, log)]
+    told = [*_of_items(named, shop), _searches(named, agreed(log, wishes))]
     if reviews is not None:
-        told.append(_reviews(named, reviews))
+        if wishes is not None:
+            reviews = reviews.join(unprofiled(wishes), on="user_id", how="left_anti")
+        told.append(_reviews(named, latest(reviews, "item_id", "title", "text", "ts")))
     split = _distinct(reduce(DataFrame.unionByName, told)).withColumn("_words", words(F.col("text")))
     known = split.withColumn("language", language(F.col("text"), F.col("_words")))
     return known.select(

@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.behaviour.consent import unprofiled
+from jobs.catalogue.latest import latest
 from jobs.reads import on, upto
 
 READS = {
@@ -27,8 +28,11 @@ def sentiments(reviews: DataFrame, items: DataFrame, preferences: DataFrame, *, 
         preferences: profiles.preferences of the night.
         day: the night.
     """
-    latest = reviews.groupBy("review_id").agg(F.max_by(F.struct(*TOLD), "day").alias("_told")).select("_told.*")
-    known = latest.where("sentiment IS NOT NULL").join(unprofiled(preferences), on="user_id", how="left_anti")
+    known = (
+        latest(reviews, *TOLD)
+        .where("sentiment IS NOT NULL")
+        .join(unprofiled(preferences), on="user_id", how="left_anti")
+    )
     placed = known.join(items.select("item_id", "category"), on="item_id", how="inner")
     # a sum of decimals is the same in any order
     return (

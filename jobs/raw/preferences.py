@@ -3,6 +3,7 @@
 from datetime import date
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 import schemas
 from jobs.raw.landing import first_of_each, landed
@@ -13,5 +14,6 @@ TABLE = schemas.table("raw.preferences")
 
 
 def preferences(rows: DataFrame, *, day: date) -> DataFrame:
-    """One row a wish."""
-    return first_of_each(landed(rows, TABLE, day), TABLE)
+    """One row a wish, whose name counts however it is capitalised: a refusal must not be lost by that."""
+    plain = rows.withColumn("preference", F.lower(F.trim("preference")))
+    return first_of_each(landed(plain, TABLE, day), TABLE)

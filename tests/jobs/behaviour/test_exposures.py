@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 import schemas
 from jobs.behaviour import exposures as module
 from jobs.behaviour.exposures import BUCKETS, UNMOVED, exposures
+from jobs.behaviour.pseudonym import pseudonym_key, pseudonym_of
 
 FRIDAY = date(2024, 3, 1)
 MONDAY = date(2024, 2, 26)
@@ -46,12 +47,20 @@ def whole_log(monkeypatch):
 
 @pytest.fixture
 def run(frame):
-    def make(lines, promotions=None):
+    def make(lines, promotions=None, wishes=None):
         promoted = None if promotions is None else frame("raw.promotions", *promotions)
-        made = exposures(frame("behaviour.log", *lines), promoted, day=FRIDAY)
+        made = exposures(frame("behaviour.log", *lines), promoted, wishes, day=FRIDAY)
         return sorted((row.asDict() for row in made.collect()), key=lambda row: (row["item_id"], row["user_id"]))
 
     return make
+
+
+def test_who_wants_no_profile_has_no_exposures(run, whole_join, whole_log, frame):
+    ann, bob = (pseudonym_of(name, pseudonym_key()) for name in ("ann", "bob"))
+    lines = [line("apple", user_id=ann), line("apple", user_id=bob), impression("pear", user_id=ann)]
+    wishes = frame("raw.preferences", {"user_id": "ann", "preference": "no_profiling"})
+    assert {row["user_id"] for row in run(lines, [promotion("apple")])} == {ann, bob}
+    assert {row["user_id"] for row in run(lines, [promotion("apple")], wishes)} == {bob}
 
 
 def test_a_visit_meets_what_its_store_promotes_that_day(run, whole_join):
@@ -88,7 +97,7 @@ def test_a_late_line_counts_when_it_arrives_under_the_promotions_of_its_own_day(
 
 
 def test_a_source_without_promotions_and_impressions_has_no_exposures(frame):
-    made = exposures(frame("behaviour.log", line("apple")), None, day=FRIDAY)
+    made = exposures(frame("behaviour.log", line("apple")), None, None, day=FRIDAY)
     contract = schemas.table("behaviour.exposures")
     assert [f"{name} {kind}" for name, kind in made.dtypes] == [f"{one.name} {one.type}" for one in contract.columns]
     assert made.collect() == []
@@ -107,7 +116,7 @@ def test_the_sample_is_seeded_and_its_weights_add_up_to_the_whole_join(spark, fr
         F.lit(None).cast("string").alias("display"),
         F.concat(F.lit("i"), "id").alias("item_id"),
     )
-    rows = exposures(log, promotions, day=FRIDAY).collect()
+    rows = exposures(log, promotions, None, day=FRIDAY).collect()
     bought = [row for row in rows if row["bought"]]
     sampled = [row for row in rows if not row["bought"]]
     assert {(row["user_id"], row["item_id"]) for row in bought} == {
@@ -121,7 +130,7 @@ def test_the_sample_is_seeded_and_its_weights_add_up_to_the_whole_join(spark, fr
     assert abs(sum(row["weight"] for row in sampled) - whole) < 4 * sqrt(whole * (BUCKETS - 1))
     # not the same few items for everybody: an item is met unless none of 300 visits shares its bucket, 78 % are
     assert len({row["item_id"] for row in sampled}) > items / 2
-    again = exposures(log.repartition(3, "item_id"), promotions.repartition(3), day=FRIDAY)
+    again = exposures(log.repartition(3, "item_id"), promotions.repartition(3), None, day=FRIDAY)
     assert sorted(again.collect()) == sorted(rows)
 
 
@@ -222,7 +231,7 @@ def test_the_sample_of_impressions_is_seeded_and_its_weights_add_up_to_all_of_th
         F.concat(F.lit("u"), number % 60).alias("user_id"),
         F.concat(F.lit("i"), F.floor(number / 60)).alias("item_id"),
     )
-    rows = exposures(log, None, day=FRIDAY).collect()
+    rows = exposures(log, None, None, day=FRIDAY).collect()
     clicked = {(row["user_id"], row["item_id"]) for row in rows if row["clicked"]}
     assert clicked == {(f"u{n % 60}", f"i{n // 60}") for n in range(0, shown, 100)}
     assert {(bool(row["clicked"]), row["weight"]) for row in rows} == {(True, 1.0), (False, float(UNMOVED))}
@@ -232,7 +241,7 @@ def test_the_sample_of_impressions_is_seeded_and_its_weights_add_up_to_all_of_th
     # not all of a few users or items: a user has a hundred impressions, an item sixty
     assert {row["user_id"] for row in sampled} == {f"u{n}" for n in range(60)}
     assert len({row["item_id"] for row in sampled}) > 90
-    again = exposures(log.repartition(3, "item_id"), None, day=FRIDAY).collect()
+    again = exposures(log.repartition(3, "item_id"), None, None, day=FRIDAY).collect()
     assert sorted(map(str, again)) == sorted(map(str, rows))
 
 

@@ -47,13 +47,15 @@ def model(tmp_path_factory):
 def made(frame):
     """catalogue.reviews by review_id, of (day, rating, title, text) a review."""
 
-    def made(model, **written):
+    def made(model, refusing=None, **written):
         rows = [
-            {"day": day, "review_id": name, "user_id": "ann", "item_id": "apple", "ts": datetime(2024, 2, 20, 23)}
+            {"day": day, "review_id": name, "item_id": "apple", "ts": datetime(2024, 2, 20, 23)}
+            | {"user_id": "bob" if name == refusing else "ann"}
             | {"rating": rating, "title": title, "text": text}
             for name, (day, rating, title, text) in written.items()
         ]
-        told = judge(reviews(frame("raw.reviews", *rows), model, day=NIGHT), TABLE).collect()
+        wishes = frame("raw.preferences", {"user_id": "bob", "preference": "no_profiling"}) if refusing else None
+        told = judge(reviews(frame("raw.reviews", *rows), wishes, model, day=NIGHT), TABLE).collect()
         assert [row for row in told if row["_rule"]] == []
         return {row["review_id"]: {name: row[name] for name in TABLE.column_names} for row in told}
 
@@ -106,8 +108,21 @@ def test_without_a_model_the_stars_say_all_and_no_row_is_lost(made):
     }
 
 
+def test_nothing_is_read_out_of_what_somebody_wrote_who_wants_no_profile(made, model):
+    found = made(model, refusing="mine", mine=(NIGHT, 5.0, None, "good"), other=(NIGHT, 5.0, None, "good"))
+    assert tuple(found["mine"][name] for name in SAID) == (None,) * len(SAID)
+    assert (found["mine"]["rating"], found["other"]["source"]) == (5.0, "model")
+
+
+def test_an_edited_review_is_read_as_it_was_on_each_night(frame, model):
+    written = {"review_id": "r", "user_id": "ann", "item_id": "apple", "ts": datetime(2024, 2, 20, 23)}
+    rows = [written | {"day": day, "text": text} for day, text in ((EARLIER, "bad"), (NIGHT, "good"))]
+    made = reviews(frame("raw.reviews", *rows), None, model, day=NIGHT).collect()
+    assert {row["day"]: row["tone"] for row in made} == {EARLIER: "negative", NIGHT: "positive"}
+
+
 def test_a_shop_without_reviews_has_none():
-    assert reviews(None, None, day=NIGHT) is None
+    assert reviews(None, None, None, day=NIGHT) is None
 
 
 @pytest.mark.parametrize(

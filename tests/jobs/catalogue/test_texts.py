@@ -4,6 +4,7 @@ from hashlib import sha256
 import pytest
 
 import schemas
+from jobs.behaviour.pseudonym import pseudonym_key, pseudonym_of
 from jobs.catalogue.texts import texts
 from jobs.gate import judge
 
@@ -15,13 +16,14 @@ START = datetime(2024, 2, 10, 8)
 def made(frame):
     """catalogue.texts as a frame of rows of catalogue.items, raw.items, raw.reviews and behaviour.log."""
 
-    def made(items, shop=(), reviews=None, log=(), partitions=None):
+    def made(items, shop=(), reviews=None, log=(), partitions=None, refusing=()):
         given = [frame("catalogue.items", *items), frame("raw.items", *shop), None, frame("behaviour.log", *log)]
         if reviews is not None:
             given[2] = frame("raw.reviews", *reviews)
         if partitions:
             given = [each.repartition(partitions) for each in given]
-        return texts(*given, day=NIGHT)
+        wishes = [{"user_id": name, "preference": "no_profiling"} for name in refusing]
+        return texts(*given, frame("raw.preferences", *wishes) if wishes else None, day=NIGHT)
 
     return made
 
@@ -43,7 +45,8 @@ def item(item_id, title, brand=None, path=(), first_seen=None):
 
 def review(n, item_id, title, text, day=10):
     ts = datetime(2024, 2, day, 23)
-    return {"review_id": f"r{n}", "user_id": "ann", "item_id": item_id, "title": title, "text": text, "ts": ts}
+    told = {"day": NIGHT, "review_id": f"r{n}", "user_id": "ann", "item_id": item_id, "ts": ts}
+    return told | {"title": title, "text": text}
 
 
 def event(minutes, event_type, item_id=None, query=None, session="s1", place=0):
@@ -152,6 +155,34 @@ def test_reviews_are_headline_and_body_about_the_title(told):
         ("Great. So crisp.", "Bread", "3", date(2024, 2, 10), 1),
         ("Great. So crisp.", None, None, date(2024, 2, 10), 1),
         ("Stale", "Bread", "3", date(2024, 2, 10), 1),
+    ]
+
+
+def test_a_review_that_comes_again_counts_once_as_it_came_last(told):
+    reviews = [
+        review(1, "1", None, "So crisp") | {"day": NIGHT - timedelta(days=1)},
+        review(1, "1", None, "Not so crisp"),
+        review(2, "1", None, "Not so crisp") | {"day": NIGHT - timedelta(days=9)},
+        review(2, "1", None, "Not so crisp"),
+    ]
+    assert told("review", "text", "times", items=[item("1", "Red apple")], reviews=reviews) == [("Not so crisp", 2)]
+
+
+def test_words_of_who_wants_no_profile_are_left_out(told):
+    bob = pseudonym_of("bob", pseudonym_key())
+    secret = event(0, "search", query="my secret", session="s2", place=1) | {"user_id": bob}
+    given = {
+        "items": [item("1", "Red apple")],
+        "reviews": [review(1, "1", None, "So crisp"), review(2, "1", None, "My own words") | {"user_id": "bob"}],
+        "log": [event(0, "search", query="apples"), secret],
+    }
+    assert [told(kind, "text", **given) for kind in ("review", "search")] == [
+        [("My own words",), ("So crisp",)],
+        [("apples",), ("my secret",)],
+    ]
+    assert [told(kind, "text", **given, refusing=["bob"]) for kind in ("review", "search")] == [
+        [("So crisp",)],
+        [("apples",)],
     ]
 
 

@@ -123,12 +123,15 @@ def test_a_wish_names_what_it_is_about_and_nothing_else(spark):
         ("bob", "less_category", None),
         ("cy", "more_variety", "a lot"),
         ("dan", "never", None),
+        ("eve", " No_Profiling ", "please"),  # nobody is profiled for a word too many
     ]
     frame = spark.createDataFrame(rows, "user_id string, preference string, value string")
     made = judge(preferences(frame, day=NIGHT), table("raw.preferences")).collect()
     told = sorted((row["user_id"], row["_rule"] or "") for row in made)
     assert told == [
         ("ann", ""), ("ann", ""), ("ann", ""), ("bob", "value_named"), ("cy", "value_apart"), ("dan", "preference"),
+        ("eve", ""),
     ]  # fmt: skip
+    assert [row["preference"] for row in made if row["user_id"] == "eve"] == ["no_profiling"]
     (bob,) = [row["_reason"] for row in made if row["user_id"] == "bob"]
     assert bob == "preference = less_category, value = null, expected the name of the brand or category as value"
