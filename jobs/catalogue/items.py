@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.behaviour.text import cleaned
+from jobs.newest import newest
 from jobs.reads import before, on, upto
 
 READS = {
@@ -154,8 +155,7 @@ def _price_history(log: DataFrame, day: date) -> DataFrame:
 
 def _supply(items: DataFrame, forecasts: DataFrame, day: date) -> DataFrame:
     """Per item whose stock is expected to run out: the days before the first on which it does."""
-    newest = forecasts.agg(F.max("day").alias("day"))
-    ahead = forecasts.join(F.broadcast(newest), on="day", how="left_semi").where(F.col("for_day") > F.lit(day))
+    ahead = newest(forecasts).where(F.col("for_day") > F.lit(day))
     so_far = Window.partitionBy("name").orderBy("for_day").rowsBetween(Window.unboundedPreceding, Window.currentRow)
     # decimals add up to the same in any order
     needed = ahead.where("level = 'item'").select(

@@ -14,15 +14,17 @@ from scipy.optimize import linear_sum_assignment
 
 import schemas
 from jobs.catalogue.documents import documents
+from jobs.newest import newest
 from jobs.reads import before, on, upto
 
 log = logging.getLogger(__name__)
 
+LOOKED_BACK = 7  # nights, of which the latest that was made is what topics are known by
 READS = {
     "histories": on("behaviour.histories"),
     "items": on("catalogue.items"),
     "reviews": upto("raw.reviews", optional=True),
-    "last": before("catalogue.topics", nights=1, optional=True),
+    "last": before("catalogue.topics", nights=LOOKED_BACK, optional=True),
 }
 TABLE = schemas.table("catalogue.topics")
 
@@ -41,11 +43,12 @@ SAME = 0.6  # cosine to last night's topic from which it is the same
 
 @dataclass(frozen=True)
 class Known:
-    """Last night's topics: ``ids``, names and terms."""
+    """Last night's topics: ``ids``, names and terms; and the largest id of late, which no new topic gets."""
 
     ids: list[int]
     names: list[str]
     terms: list[dict[str, float]]
+    largest: int
 
 
 def topics(
@@ -57,7 +60,7 @@ def topics(
         histories: behaviour.histories of the night.
         items: catalogue.items of the night.
         reviews: raw.reviews up to the night; None where the shop has none.
-        last: catalogue.topics of the night before; None where there is no such table yet.
+        last: catalogue.topics of the nights before; None where there is no such table yet.
         day: the night.
     """
     sample = histories.orderBy(F.xxhash64("user_id"), "user_id").limit(SAMPLE)
@@ -117,15 +120,17 @@ def _found(
 
 
 def _known(last: DataFrame | None) -> Known | None:
-    rows = [] if last is None else sorted(last.select("topic_id", "topic", "terms").collect())
-    return Known(*map(list, zip(*rows, strict=True))) if rows else None
+    rows = [] if last is None else sorted(newest(last).select("topic_id", "topic", "terms").collect())
+    if not rows:
+        return None
+    return Known(*map(list, zip(*rows, strict=True)), last.agg(F.max("topic_id")).first()[0])
 
 
 def recognised(found: list[dict[str, float]], known: Known | None) -> tuple[list[int], list[str], list[float | None]]:
     """Of each topic its id, name, and 1 - cosine to what it was last night, None of a new one.
 
     Topics keep the ids of last night's that they are most alike in all (Hungarian assignment) and, while its terms are
-    among the likeliest, the name. New ids follow the largest of last night's.
+    among the likeliest, the name. New ids follow the largest of late.
     """
     ids, names, moved = [0] * len(found), [""] * len(found), [None] * len(found)
     if known is not None:
@@ -135,7 +140,7 @@ def recognised(found: list[dict[str, float]], known: Known | None) -> tuple[list
                 ids[mine], moved[mine] = known.ids[theirs], max(0.0, 1 - float(alike[mine, theirs]))
                 still = set(known.names[theirs].split(", ")) <= set(list(found[mine])[:STILL_NAMED])
                 names[mine] = known.names[theirs] if still else ""
-    next_id = 1 + (max(known.ids) if known is not None else 0)
+    next_id = 1 + (known.largest if known is not None else 0)
     for place, id_ in enumerate(ids):
         if not id_:
             ids[place], next_id = next_id, next_id + 1

@@ -12,6 +12,8 @@ READS = {"histories": on("behaviour.histories")}
 
 MICROSECONDS_A_DAY = 86_400_000_000
 WEEK = 7  # days
+DECAYED = "decimal(38,18)"
+NAMES = {f"trend_{each}d": each for each in TREND_HALF_LIVES}
 
 
 def trends(histories: DataFrame, *, day: date) -> DataFrame:
@@ -30,10 +32,13 @@ def trends(histories: DataFrame, *, day: date) -> DataFrame:
     lines = taken.select("user_id", F.col("taken.item_ids").alias("item_id"), age.alias("age"))
     week = F.floor(F.col("age") / WEEK)
     pairs = lines.groupBy("user_id", "item_id").agg(
-        *(F.sum(F.pow(F.lit(0.5), F.col("age") / each)).alias(f"trend_{each}d") for each in TREND_HALF_LIVES),
+        # decimals add up to the same in any order, and a rerun must give the same table
+        *(F.sum(F.pow(F.lit(0.5), F.col("age") / each).cast(DECAYED)).alias(name) for name, each in NAMES.items()),
         F.max(week).alias("weeks"),
         (F.count_distinct(week) - 1).alias("weeks_again"),
     )
-    counted = [name for name in pairs.columns if name not in ("user_id", "item_id")]
-    totals = pairs.groupBy("item_id").agg(*(F.sum(name).alias(name) for name in counted))
+    totals = pairs.groupBy("item_id").agg(
+        *(F.sum(name).cast("double").alias(name) for name in NAMES),
+        *(F.sum(name).alias(name) for name in ("weeks", "weeks_again")),
+    )
     return totals.withColumn("day", F.lit(day))

@@ -63,11 +63,15 @@ class Groups:
 
 @dataclass(frozen=True)
 class Known:
-    """Last night's groups: ``ids`` int64[k], ``names``, and ``centres`` float64[k, d] in the features' own units."""
+    """Last night's groups: ``ids`` int64[k], ``names``, and ``centres`` float64[k, d] in the features' own units.
+
+    ``largest`` is the largest id of late, which no new group gets.
+    """
 
     ids: np.ndarray
     names: list[str]
     centres: np.ndarray
+    largest: int
 
 
 def one(rows: np.ndarray) -> Groups:
@@ -112,7 +116,7 @@ def recognised(groups: Groups, known: Known | None) -> tuple[np.ndarray, list[st
     """Of each group its id, name, and how many standard deviations its centre moved since last night, NaN of a new one.
 
     Groups keep the ids of last night's with the nearest centres (Hungarian assignment) and, while each of its words is
-    still true, the name. New ids follow the largest of last night's.
+    still true, the name. New ids follow the largest of late.
     """
     k = len(groups.centres)
     ids, moved, names = np.zeros(k, dtype=np.int64), np.full(k, np.nan), [""] * k
@@ -124,7 +128,7 @@ def recognised(groups: Groups, known: Known | None) -> tuple[np.ndarray, list[st
                 ids[mine], moved[mine] = known.ids[theirs], apart[mine, theirs]
                 names[mine] = known.names[theirs] if _still(known.names[theirs], groups.centres[mine]) else ""
     fresh = np.flatnonzero(ids == 0)
-    ids[fresh] = np.arange(len(fresh)) + 1 + (known.ids.max() if known is not None else 0)
+    ids[fresh] = np.arange(len(fresh)) + 1 + (known.largest if known is not None else 0)
     for place in np.argsort(ids):
         names[place] = names[place] or _name(groups.centres[place], set(names), k == 1)
     return ids, names, moved

@@ -9,15 +9,17 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.newest import newest
 from jobs.profiles.clusters import FEATURES, Groups, Known, find, one, recognised
 from jobs.reads import before, on
 
 log = logging.getLogger(__name__)
 
+LOOKED_BACK = 7  # nights, of which the latest that was made is what segments are known by
 READS = {
     "customers": on("profiles.customers"),
     "users": on("profiles.users"),
-    "last": before("profiles.segments", nights=1, optional=True),
+    "last": before("profiles.segments", nights=LOOKED_BACK, optional=True),
 }
 
 SAMPLE = 10_000  # customers that the groups are found in: what that costs doesn't grow with the shop
@@ -34,12 +36,13 @@ def segments(customers: DataFrame, users: DataFrame, last: DataFrame | None, *, 
     Args:
         customers: profiles.customers of the night.
         users: profiles.users of the night.
-        last: profiles.segments of the night before; None where there is no such table yet.
+        last: profiles.segments of the nights before; None where there is no such table yet.
         day: the night.
     """
     rows = _features(customers, users)
     sample = rows.orderBy(F.xxhash64("user_id"), "user_id").limit(SAMPLE).toArrow()
     known = _known(last)
+    last = None if last is None else newest(last)
     groups = _found(customers.sparkSession, _matrix(sample), known)
     ids, names, moved = recognised(groups, known)
     told = customers.sparkSession.createDataFrame(_told(groups, ids, names, moved))
@@ -101,16 +104,19 @@ def _matrix(rows: pa.Table | pa.RecordBatch) -> np.ndarray:
 
 
 def _known(last: DataFrame | None) -> Known | None:
-    """Last night's segments; None if it left no row."""
+    """The segments of the latest night, and the largest id of all nights; None if they left no row."""
     if last is None:
         return None
-    rows = last.groupBy("segment_id").agg(F.first("segment").alias("segment"), F.first("centre").alias("centre"))
+    rows = (
+        newest(last).groupBy("segment_id").agg(F.first("segment").alias("segment"), F.first("centre").alias("centre"))
+    )
     told = sorted(rows.collect(), key=lambda row: row["segment_id"])
     if not told:
         return None
     centres = [[row["centre"].get(name) for name in FEATURES] for row in told]
     ids = np.array([row["segment_id"] for row in told], dtype=np.int64)
-    return Known(ids, [row["segment"] for row in told], np.array(centres, dtype=np.float64))
+    largest = last.agg(F.max("segment_id")).first()[0]
+    return Known(ids, [row["segment"] for row in told], np.array(centres, dtype=np.float64), largest)
 
 
 def _found(spark, rows: np.ndarray, known: Known | None) -> Groups:

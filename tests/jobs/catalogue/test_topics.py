@@ -1,12 +1,12 @@
 import logging
-from datetime import date, datetime
+from datetime import date, timedelta
 
 import pytest
 
 import schemas
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonym_of
 from jobs.catalogue.documents import documents
-from jobs.catalogue.topics import Known, recognised, topics
+from jobs.catalogue.topics import Known, _known, recognised, topics
 from jobs.gate import judge
 from jobs.profiles.topics import topics as of_users
 
@@ -39,8 +39,9 @@ def test_documents_are_categories_bought_and_words_written(frame):
     ]
     history = {"user_id": ann, "item_ids": ["1", "2", "1", "3", "gone"]}
     written = [
-        {"user_id": user, "title": "Fresh", "text": "The beef is fresh", "ts": datetime(2024, 2, 2)}
+        {"day": NIGHT - timedelta(days=back), "review_id": user, "user_id": user, "title": "Fresh", "text": text}
         for user in ("ann", "cy")
+        for back, text in ((0, "The beef is fresh"), (1, "The beef is stale"))  # as it was before it was edited
     ]
     told = documents(
         frame("behaviour.histories", history), frame("catalogue.items", *items), frame("raw.reviews", *written)
@@ -89,10 +90,21 @@ def test_too_few_people_have_no_topics(shop, frame, caplog):
 
 
 def test_topics_keep_their_ids_and_a_name_while_its_terms_are_likely():
-    known = Known([4, 9], ["beef, pork", "milk, eggs"], [{"beef": 0.6, "pork": 0.4}, {"milk": 0.8, "eggs": 0.2}])
+    known = Known([4, 9], ["beef, pork", "milk, eggs"], [{"beef": 0.6, "pork": 0.4}, {"milk": 0.8, "eggs": 0.2}], 12)
     found = [{"eggs": 0.6, "milk": 0.8}, {"dog food": 1.0, "leash": 0.5, "ball": 0.1}, {"beef": 0.6, "veal": 0.4}]
     ids, names, moved = recognised(found, known)
-    assert ids == [9, 10, 4]
+    assert ids == [9, 13, 4]
     assert names == ["milk, eggs", "dog food, leash, ball", "beef, veal"]
     assert moved[0] == pytest.approx(1 - (0.64 + 0.12) / 0.68**0.5)
     assert (moved[1], moved[2]) == (None, pytest.approx(1 - 0.36 / 0.52))
+
+
+def test_topics_are_known_by_the_latest_night_that_was_made_and_no_id_of_late_comes_again(frame):
+    rows = [
+        {"day": NIGHT - timedelta(days=back), "topic_id": number, "topic": f"t{back}", "terms": {"beef": 1.0}}
+        for back, numbers in ((2, (1, 2)), (4, (1, 2, 5)))
+        for number in numbers
+    ]
+    known = _known(frame("catalogue.topics", *rows))
+    assert (known.ids, known.names, known.largest) == ([1, 2], ["t2", "t2"], 5)
+    assert _known(frame("catalogue.topics")) is None

@@ -1,5 +1,5 @@
 import logging
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import pytest
 import schemas
 from jobs.gate import judge
 from jobs.profiles.clusters import FEATURES, Groups, Known, recognised
-from jobs.profiles.segments import segments
+from jobs.profiles.segments import _known, segments
 
 NIGHT = date(2024, 3, 1)
 
@@ -82,12 +82,25 @@ def test_too_few_customers_are_one_segment_and_none_are_none(run, caplog):
 def test_centres_keep_the_identity_of_the_nearest_and_the_name_while_it_is_true():
     """Of three centres one stays, one stands where no word of its name is true any more, one is too far from any."""
     plain = 10 + 2 * np.array([[1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0.2], [-3, -3, 0, 0, 0, 0]])
-    known = Known(np.array([4, 7, 5]), ["lapsed", "frequent, bargain", "recent, rare"], plain)
+    known = Known(np.array([4, 7, 5]), ["lapsed", "frequent, bargain", "recent, rare"], plain, 8)
     tonight = groups([0, 0.5, 0, 0, 0, -0.4], [1.2, 0, 0, 0, 0, 0], [0, 0, 3, 0, 0, 0])
     ids, names, moved = recognised(tonight, known)
-    assert ids.tolist() == [7, 4, 8]
+    assert ids.tolist() == [7, 4, 9]
     assert names == ["frequent, full price", "lapsed", "high value"]
     assert moved == pytest.approx([np.hypot(0.5, 0.6), 0.2, np.nan], nan_ok=True)
+
+
+def test_segments_are_known_by_the_latest_night_that_was_made_and_no_id_of_late_comes_again(frame):
+    centre = {name: float(place) for place, name in enumerate(FEATURES)}
+    rows = [
+        {"day": NIGHT - timedelta(days=back), "user_id": f"u{number}", "segment_id": number, "segment": f"s{back}"}
+        | {"centre": centre}
+        for back, numbers in ((2, (1, 2)), (4, (1, 2, 5)))
+        for number in numbers
+    ]
+    known = _known(frame("profiles.segments", *rows))
+    assert (known.ids.tolist(), known.names, known.largest) == ([1, 2], ["s2", "s2"], 5)
+    assert _known(frame("profiles.segments")) is None
 
 
 def test_names_are_what_marks_the_centre_and_no_two_alike():
