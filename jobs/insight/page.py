@@ -41,7 +41,7 @@ def show(lake: str, day: date) -> Path:
         lstrip_blocks=True,
     )
     templates.filters["money"] = lambda value: "–" if value is None else f"{value:,.2f}"
-    page = Path(os.environ.get("NIGHT_PAGES", FOLDER), f"{day}.html")
+    page = folder() / f"{day}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(templates.get_template("page.html").render(told), encoding="utf-8")
     print(templates.get_template("page.txt").render(told, page=page))
@@ -49,6 +49,11 @@ def show(lake: str, day: date) -> Path:
         plot = templates.get_template("alone.html").render(told)
         record(day, told["version"], fronts.figures(_rows(lake, "lists.front", day)), {"front.html": plot})
     return page
+
+
+def folder() -> Path:
+    """Where the pages lie."""
+    return Path(os.environ.get("NIGHT_PAGES", FOLDER))
 
 
 def summary(lake: str, day: date) -> dict:
@@ -85,15 +90,17 @@ def _headline(contender: dict) -> dict:
     return contender | {"figures": {name: figures[name] for name in HEADLINE if name in figures}}
 
 
-def _rows(lake: str, name: str, day: date, *, where: ds.Expression | None = None) -> pa.Table | None:
-    """Tonight's rows of a table; None where the lake doesn't have it."""
+def _rows(
+    lake: str, name: str, day: date, columns: list[str] | None = None, *, where: ds.Expression | None = None
+) -> pa.Table | None:
+    """Tonight's rows of a table, of all columns or these; None where the lake doesn't have it."""
     table = schemas.table(name)
     try:
         dataset = DeltaTable(path(lake, table)).to_pyarrow_dataset()
     except TableNotFoundError:
         return None
     condition = ds.field(table.night) == pa.scalar(day, pa.date32())
-    return dataset.to_table(filter=condition if where is None else condition & where)
+    return dataset.to_table(columns, filter=condition if where is None else condition & where)
 
 
 def _table(lake: str, table: Table, day: date) -> dict:
@@ -121,10 +128,9 @@ def _checks(rows: pa.Table | None) -> dict:
 
 def _shoppers(lake: str, day: date, lists: pa.Table) -> list[dict]:
     """One shopper of each of up to three segments: the first id, so that a rerun shows the same people."""
-    users = _rows(lake, "profiles.users", day).select(["segment", "user_id", "baskets", "value"]).to_pylist()
-    chosen: dict[str, dict] = {}
-    for user in sorted(users, key=lambda user: user["user_id"]):
-        chosen.setdefault(user["segment"], user)
+    users = _rows(lake, "profiles.users", day, ["segment", "user_id", "baskets", "value"])
+    firsts = users.group_by("segment").aggregate([("user_id", "min")])["user_id_min"]
+    chosen = {user["segment"]: user for user in users.filter(pc.is_in(users["user_id"], firsts)).to_pylist()}
     order = [chosen[name] for name in ("loyal", "occasional", "new", "none") if name in chosen][:3]
     ids = [user["user_id"] for user in order]
     mine = lists.filter(pc.is_in(lists["user_id"], pa.array(ids))).sort_by(
@@ -145,8 +151,8 @@ def _shoppers(lake: str, day: date, lists: pa.Table) -> list[dict]:
 
 def _titles(lake: str, day: date, lists: pa.Table, histories: list[dict]) -> list[dict]:
     wanted = set(lists["item_id"].to_pylist()).union(*(row["item_ids"] for row in histories))
-    found = _rows(lake, "catalogue.items", day, where=ds.field("item_id").isin(sorted(wanted)))
-    return found.select(["item_id", "title", "price"]).to_pylist()
+    columns, here = ["item_id", "title", "price"], ds.field("item_id").isin(sorted(wanted))
+    return _rows(lake, "catalogue.items", day, columns, where=here).to_pylist()
 
 
 def _history(row: dict, items: dict[str, dict]) -> list[dict]:

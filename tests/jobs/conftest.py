@@ -30,6 +30,12 @@ def frame(spark):
     return make
 
 
+@pytest.fixture(autouse=True)
+def no_pages(monkeypatch, tmp_path_factory):
+    """Pages of tests, and of none of the shop's nights."""
+    monkeypatch.setenv("NIGHT_PAGES", str(tmp_path_factory.getbasetemp() / "pages"))
+
+
 @pytest.fixture
 def lake(spark, tmp_path):
     return Lake(spark, str(tmp_path))

@@ -99,3 +99,14 @@ def test_a_night_is_not_made_again_from_rows_that_upkeep_dropped(lake):
     _require_kept(log, lake, Night(old + timedelta(days=1), lake.uri, "run"))
     write(lake.uri, events, day=old)
     _require_kept(log, lake, Night(old, lake.uri, "run"))
+
+
+def test_pages_of_more_than_a_month_ago_go(spark, lake, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("NIGHT_PAGES", str(tmp_path / "pages"))
+    (tmp_path / "pages").mkdir()
+    for name in ("2024-04-30.html", "2024-05-01.html", "notes.html"):
+        (tmp_path / "pages" / name).write_text("", encoding="utf-8")
+    write(lake.uri, USERS, day=LAST, user_id="ann")
+    assert upkeep(lake.uri) == 0
+    assert sorted(page.name for page in (tmp_path / "pages").iterdir()) == ["2024-05-01.html", "notes.html"]
+    assert "1 pages past retention" in capsys.readouterr().out
