@@ -27,7 +27,12 @@ ITEMS = Table(
         Column("brand", "string", "brand or manufacturer"),
         Column("category_path", "array<string>", "from the widest category to the narrowest", required=True),
         Column("category", "string", "the category used for grouping: the second level, or the first", required=True),
-        Column("price", "double", "median unit price of the last 28 days sold, else the list price", minimum=0),
+        Column(
+            "price",
+            "double",
+            "median unit price of the last 28 days sold, else that of the last line sold, else the list price",
+            minimum=0,
+        ),
         Column("cost", "double", "what a unit costs the shop; null where the source doesn't tell", minimum=0),
         Column("price_history", "array<struct<day:date,price:double>>", "weekly median unit prices, oldest first"),
         Column("purchases", "bigint", "purchase lines ever", required=True, minimum=0),

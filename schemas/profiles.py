@@ -137,7 +137,7 @@ USERS = Table(
             "half_life_days",
             "int",
             f"of categories and brands: of {', '.join(map(str, HALF_LIVES))} the one by which what was bought before "
-            "foretells the last week's categories best; null of who bought and looked at nothing",
+            "foretells the last week's categories best; null of who bought and looked at nothing with either",
             minimum=1,
         ),
         Column(
@@ -265,7 +265,7 @@ DEMOGRAPHICS = Table(
         ),
         Column("most_frequent", "double", "the same, of telling all the most frequent value", minimum=0, maximum=1),
         Column(
-            "people", "bigint", "who bought something and of whom it is known, at most 10,000", required=True, minimum=1
+            "people", "bigint", "who bought something and of whom it is known, at most 10,000", required=True, minimum=0
         ),
     ),
     keep_days=QUARTER,

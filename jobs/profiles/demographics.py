@@ -52,19 +52,29 @@ def demographics(users: DataFrame, preferences: DataFrame, *, day: date) -> Data
     known = people.where("size(attributes) > 0 AND purchases > 0")
     sample = known.orderBy(F.xxhash64("user_id"), "user_id").limit(SAMPLE).toArrow().combine_chunks()
     given = [dict(each) for each in sample["attributes"].to_pylist()]
-    counts = sorted(Counter(name for each in given for name in each).items(), key=lambda each: (-each[1], each[0]))
-    if not counts:
+    names = _names(people)
+    if not names:
         return users.sparkSession.createDataFrame([], TABLE.ddl)
     kinds = _largest(sample["categories"])
     rows, ids = features(sample, kinds), sample["user_id"].to_pylist()
     found = {}
-    for name, count in counts[:ATTRIBUTES]:
+    for name in names:
         who = [place for place, each in enumerate(given) if name in each]
+        count = len(who)
         classifier = fit(users.sparkSession, [ids[n] for n in who], rows[who], [given[n][name] for n in who])
         log.info("profiles.demographics: %s", _said(name, count, classifier))
         found[name] = (count, classifier)
     ddl = ", ".join(f"{column.name} {column.type}" for column in TOLD)
     return people.mapInArrow(_teller(found, kinds), ddl).withColumn("day", F.lit(day))
+
+
+def _names(people: DataFrame) -> list[str]:
+    """The attributes of which most people are known, also of some who bought nothing."""
+    told = people.select(F.explode(F.map_keys("attributes")).alias("name")).groupBy("name").count()
+    names = [row["name"] for row in told.orderBy(F.desc("count"), "name").collect()]
+    if names[ATTRIBUTES:]:
+        log.warning("%s: only of %d attributes, not of %s", TABLE.name, ATTRIBUTES, ", ".join(names[ATTRIBUTES:]))
+    return names[:ATTRIBUTES]
 
 
 def features(people: pa.Table | pa.RecordBatch, kinds: list[str]) -> np.ndarray:

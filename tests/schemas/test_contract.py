@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,12 @@ def test_staged_lists_are_the_public_table_before_its_audit():
 def test_the_plain_weights_are_of_objectives_and_sum_to_one():
     assert set(WEIGHTS) <= {objective.name for objective in OBJECTIVES}
     assert sum(WEIGHTS.values()) == pytest.approx(1)
+
+
+def test_the_docs_tell_how_long_every_table_is_kept():
+    text = (Path(__file__).parents[2] / "docs/data-engineer.md").read_text(encoding="utf-8")
+    told = {}
+    for kept, names in re.findall(r"^\| (for good|\d+ nights) \| ([^|]+) \|", text, re.MULTILINE):
+        for name in re.findall(r"`([\w.*]+)`", names):  # a later row knows better than a room's
+            told |= {table.name: kept for table in TABLES if fnmatch(table.name, name)}
+    assert told == {table.name: f"{table.keep_days} nights" if table.keep_days else "for good" for table in TABLES}

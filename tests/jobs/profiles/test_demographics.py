@@ -9,6 +9,7 @@ import pytest
 import schemas
 from jobs.gate import judge
 from jobs.profiles import classifier
+from jobs.profiles import demographics as module
 from jobs.profiles.demographics import demographics, features
 from schemas.raw import BY_RUNNER
 
@@ -83,6 +84,16 @@ def test_what_is_not_known_is_told_by_what_is_bought_where_that_tells_it(run):
     # in any order of the rows, and whatever else is known
     ages = [row | {"attributes": {k: v for k, v in row["attributes"].items() if k == "age"}} for row in rows[::-1]]
     assert run(ages, wishes=["u060"], parts=5) == {key: row for key, row in made.items() if key[1] == "age"}
+
+
+def test_what_is_known_of_people_who_bought_nothing_is_told(run, caplog, monkeypatch):
+    monkeypatch.setattr(module, "ATTRIBUTES", 1)
+    looking = {"purchases": 0, "baskets": 0, "value": None, "frequency": 0.0}
+    made = run([person(1, {}, age="65+") | looking, person(2, {}, age="19-24", home="owner") | looking])
+    assert {key: row[:3] for key, row in made.items()} == {
+        ("u001", "age"): ("65+", "known", None), ("u002", "age"): ("19-24", "known", None),
+    }  # fmt: skip
+    assert "only of 1 attributes, not of home" in caplog.text
 
 
 def test_too_few_are_nobody_to_learn_from(run):
