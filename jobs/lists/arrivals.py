@@ -42,18 +42,25 @@ class Arrivals:
 
     @classmethod
     def of(cls, bought: Block, buyers: np.ndarray, floor: Block, folder: str) -> "Arrivals":
-        """Of the export in ``folder``.
+        """Of the export in ``folder``, whose items had been bought when it was trained; see :meth:`beside`."""
+        known = pa.array(json.loads((Path(folder) / "items.json").read_text()), pa.string())
+        return cls.beside(bought, buyers, floor, known, manifest(folder)["text_dim"])
+
+    @classmethod
+    def beside(cls, bought: Block, buyers: np.ndarray, floor: Block, known: pa.Array, width: int) -> "Arrivals":
+        """Of the surface's items that aren't known.
 
         Args:
             bought: every item with its ``vector``.
             buyers: float64 [items], users who bought each of them.
             floor: the surface's items, with ``first_seen``.
+            known: ids of items.
+            width: entries of a vector, from the first, that hold what the item says it is.
         """
-        known = pa.array(json.loads((Path(folder) / "items.json").read_text()), pa.string())
         new = pc.invert(pc.is_in(floor.ids, known))
         latest = pa.table({"id": floor.ids, "seen": floor.columns["first_seen"].combine_chunks()}).filter(new)
         latest = latest.sort_by([("seen", "descending"), ("id", "ascending")])[:MOST]["id"].combine_chunks()
-        units = unit(bought.matrix("vector")[:, : manifest(folder)["text_dim"]])
+        units = unit(bought.matrix("vector")[:, :width])
         own = bought.positions(latest)
         sold = np.zeros(len(own))
         for low in range(0, len(units), AT_ONCE):
