@@ -61,7 +61,7 @@ BY_NAME = {objective.name: objective for objective in OBJECTIVES}
 # what a policy is judged by on days that are over, the shopper's first
 MEASURES = {
     "ndcg": "NDCG of what the user then took",
-    "revenue": "money that the user then paid for items of the list",
+    "revenue": "money that the user then paid for items of the list, for each up to the 99th percentile of all paid",
     "margin": "money that the user then paid for items of the list, less what they cost the shop",
     "novelty": "mean surprise of the list's items",
     "fairness": "share of the list's items that small suppliers made",

@@ -18,7 +18,7 @@ SHOPPERS = "ndcg"  # the measure with the floor
 RAIL_WORDS = {
     "step": "The bargain's point lies farther away: weights move no more than a bounded step a night.",
     "back": "The step would fall below the floor, so last night's weights stay.",
-    "floor": "Last night's weights fell below the floor on the newest days, so the bargain's point is taken at once.",
+    "floor": "Last night's weights fell below the floor on days that are over: the bargain's point is taken at once.",
 }
 
 
@@ -195,16 +195,18 @@ def _told(
     """What was settled on, what it costs and brings beside the most relevant lists, and what moved."""
     shopper = tried.measures.index(SHOPPERS)
     best = values[values[:, shopper].argmax() if usual is None else usual]
-    way = {"nash": "Nash bargain", "knee": "Knee", "constraint": f"Most {terms.wanted}", "fixed": "Fixed weights"}
+    way = {"nash": "Nash bargain", "knee": "Knee", "constraint": f"Most {terms.wanted}"}
+    among = (
+        f"among the {int(chosen.allowed.sum())} of {len(values)} policies that keep {terms.floor:.0%} of the best "
+        f"{SHOPPERS}"
+    )
+    how = "Fixed weights" if terms.way == "fixed" else f"{way[terms.way]} {among}"
     change = ", ".join(
         f"{name} {100 * (mine / other - 1):+.1f} %"
         for name, mine, other in zip(tried.measures, measures, best, strict=True)
         if other > 0
     )
-    words = [
-        f"{way[terms.way]} among the {int(chosen.allowed.sum())} of {len(values)} policies that keep {terms.floor:.0%} "
-        f"of the best {SHOPPERS}; beside the most relevant lists: {change}."
-    ]
+    words = [f"{how}; beside the most relevant lists: {change}."]
     words += [f"No policy keeps the bound on {name}, so it was left out." for name in chosen.unmet]
     if last is not None:
         moved = [

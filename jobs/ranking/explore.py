@@ -108,11 +108,11 @@ def explored(
     rank = (free[goes].cumsum(axis=1) > nth[:, None]).argmax(axis=1)
     reached = shares[goes].cumsum(axis=1) / shares[goes].sum(axis=1, keepdims=True)
     item = (reached > draws[goes, 2, None]).argmax(axis=1)
-    changed, tried = picks.copy(), np.zeros(picks.shape, bool)
-    changed[goes, rank] = pool[goes, item]
+    lists, tried = picks.copy(), np.zeros(picks.shape, bool)
+    lists[goes, rank] = pool[goes, item]
     propensity[goes, rank] = odds[goes] * shares[goes, item]
     tried[goes, rank] = True
-    return Explored(changed, propensity, tried)
+    return Explored(lists, propensity, tried)
 
 
 def changed(picks: np.ndarray, pool: np.ndarray, shares: np.ndarray, free: np.ndarray, gains: np.ndarray) -> np.ndarray:

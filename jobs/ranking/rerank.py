@@ -1,6 +1,7 @@
 """How lists are put together beside their weights: by which re-ranker, how close to the history, how mixed.
 
-The night and the trials of its policies go through :func:`reranked`, so that what is tried is what is published.
+The night and the trials of its policies go through :func:`reranked`, but for trials of neutral policies, which have a
+quicker way to the same lists (a test holds one to the other): what is tried is what is published.
 """
 
 from collections.abc import Mapping, Sequence
