@@ -15,5 +15,5 @@ TABLE = schemas.table("raw.preferences")
 
 def preferences(rows: DataFrame, *, day: date) -> DataFrame:
     """One row a wish, whose name counts however it is capitalised: a refusal must not be lost by that."""
-    plain = rows.withColumn("preference", F.lower(F.trim("preference")))
+    plain = rows.withColumn("preference", F.lower(F.regexp_replace("preference", r"^\s+|\s+$", "")))
     return first_of_each(landed(plain, TABLE, day), TABLE)

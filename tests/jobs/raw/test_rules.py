@@ -123,7 +123,7 @@ def test_a_wish_names_what_it_is_about_and_nothing_else(spark):
         ("bob", "less_category", None),
         ("cy", "more_variety", "a lot"),
         ("dan", "never", None),
-        ("eve", " No_Profiling ", "please"),  # nobody is profiled for a word too many
+        ("eve", " No_Profiling\t", "please"),  # nobody is profiled for a word too many
     ]
     frame = spark.createDataFrame(rows, "user_id string, preference string, value string")
     made = judge(preferences(frame, day=NIGHT), table("raw.preferences")).collect()
