@@ -76,10 +76,11 @@ def _run(given: argparse.Namespace) -> int:
     if first == "erase":
         return _erase(given)
     if first == "upkeep":
-        from jobs.upkeep import lines, pages, upkeep
+        from jobs.insight.pages import expired
+        from jobs.upkeep import lines, upkeep
 
         print("\n".join(lines(upkeep(given.day, given.lake))))
-        print(f"{len(pages(given.day))} pages past retention")
+        print(f"{len(expired(given.day))} pages past retention")
         return 0
     from jobs.night import Night
     from jobs.privacy import Privacy

@@ -7,7 +7,6 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable
@@ -15,11 +14,9 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import RemoveAction
 
 import schemas
-from jobs.insight.page import folder
 from jobs.lake import NO_VALUES, path
 from jobs.staging import commit, partition_texts
 from schemas import Table
-from schemas.contract import MONTH
 from schemas.raw import UNDATED
 
 # hours that a file stays after it left its table: the longest that anybody may go on reading a version, training too
@@ -49,15 +46,6 @@ def upkeep(day: date, lake: str) -> list[Kept]:
     if not tables:
         raise ValueError(f"no Delta table in {lake}: is it the lake's folder?")
     return [_kept(table, lake, day) for table in tables]
-
-
-def pages(day: date) -> list[Path]:
-    """Deletes the pages of nights more than MONTH days before ``day``, which show what single shoppers bought."""
-    last = (day - timedelta(days=MONTH)).isoformat()
-    old = [page for page in sorted(folder().glob("????-??-??.html")) if page.stem <= last]
-    for page in old:
-        page.unlink(missing_ok=True)
-    return old
 
 
 def lines(kept: list[Kept]) -> list[str]:

@@ -13,8 +13,11 @@ def unprofiled(wishes: DataFrame) -> DataFrame:
     return F.broadcast(wishes.where(F.col("preference") == NO_PROFILE).select("user_id").distinct())
 
 
-def agreed(rows: DataFrame, wishes: DataFrame | None) -> DataFrame:
-    """The rows, by pseudonym, without those of who wants no profile by raw.preferences; all of them without wishes."""
-    if wishes is None:
-        return rows
-    return rows.join(pseudonymised(unprofiled(wishes), pseudonym_key()), on="user_id", how="left_anti")
+def willing(rows: DataFrame, wishes: DataFrame | None) -> DataFrame:
+    """The rows, by the shop's own ids, without those of who wants no profile by raw.preferences; all without wishes."""
+    return rows if wishes is None else rows.join(unprofiled(wishes), on="user_id", how="left_anti")
+
+
+def willing_pseudonyms(rows: DataFrame, wishes: DataFrame | None) -> DataFrame:
+    """The same of rows by pseudonym."""
+    return willing(rows, None if wishes is None else pseudonymised(wishes, pseudonym_key()))

@@ -5,7 +5,7 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.behaviour.consent import agreed
+from jobs.behaviour.consent import willing_pseudonyms
 from jobs.reads import new, on, upto
 
 READS = {
@@ -35,7 +35,7 @@ def exposures(log: DataFrame, promotions: DataFrame | None, wishes: DataFrame | 
         wishes: raw.preferences of the night; None where the shop has none.
         day: the night.
     """
-    log = agreed(log, wishes)
+    log = willing_pseudonyms(log, wishes)
     impressions = _impressions(log)
     if promotions is None:
         return impressions

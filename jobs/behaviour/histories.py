@@ -5,7 +5,7 @@ from datetime import date
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.behaviour.consent import agreed
+from jobs.behaviour.consent import willing_pseudonyms
 from jobs.reads import on, upto
 
 READS = {"log": upto("behaviour.log"), "wishes": on("raw.preferences", optional=True)}
@@ -28,7 +28,7 @@ def histories(log: DataFrame, wishes: DataFrame | None, *, day: date) -> DataFra
         wishes: raw.preferences of the night; None where the shop has none.
         day: the night.
     """
-    log = agreed(log, wishes)
+    log = willing_pseudonyms(log, wishes)
     bought = F.col("event_type") == "purchase"
     lines = log.where("item_id IS NOT NULL").where(bought | F.expr(INTEREST)).withColumn("_bought", bought)
     recent_first = Window.partitionBy("user_id").orderBy(F.desc("_bought"), F.desc("ts"), F.desc("event_id"))

@@ -26,13 +26,10 @@ def documents(histories: DataFrame, items: DataFrame, reviews: DataFrame | None)
         "user_id", "term", "count"
     )
     if reviews is not None:
-        written = latest(reviews, "user_id", "title", "text")
-        told = pseudonymised(
-            written.select("user_id", F.concat_ws(" ", "title", "text").alias("text")), pseudonym_key()
-        )
-        told = told.join(histories.select("user_id"), on="user_id", how="left_semi").withColumn(
-            "_words", words(F.col("text"))
-        )
+        text = F.concat_ws(" ", "title", "text").alias("text")
+        written = pseudonymised(reviews.select("day", "review_id", "user_id", text), pseudonym_key())
+        theirs = written.join(histories.select("user_id"), on="user_id", how="left_semi")
+        told = latest(theirs, "user_id", "text").withColumn("_words", words(F.col("text")))
         spoken = terms(F.col("_words"), language(F.col("text"), F.col("_words")))
         said = said.unionByName(
             told.select("user_id", F.explode(spoken).alias("term"), F.lit(1).cast("bigint").alias("count"))

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.behaviour.consent import unprofiled
+from jobs.behaviour.consent import willing
 from jobs.behaviour.pseudonym import pseudonym_key, pseudonymised
 from jobs.catalogue.opinions import opinions
 from jobs.catalogue.terms import language, words
@@ -43,8 +43,7 @@ def reviews(reviews: DataFrame | None, wishes: DataFrame | None, model: Model | 
     """
     if reviews is None:
         return None
-    agreed = reviews if wishes is None else reviews.join(unprofiled(wishes), on="user_id", how="left_anti")
-    written = spread(agreed.select("day", "review_id", "title", "text"), "review_id")
+    written = spread(willing(reviews, wishes).select("day", "review_id", "title", "text"), "review_id")
     ordered = written.sortWithinPartitions(F.length("text"), "review_id")
     read = ordered.mapInArrow(_reader(model.path if model else None), READ)
     told = pseudonymised(reviews.select("day", "review_id", "user_id", "item_id", "ts", "rating"), pseudonym_key())

@@ -6,7 +6,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.behaviour.consent import agreed, unprofiled
+from jobs.behaviour.consent import willing, willing_pseudonyms
 from jobs.behaviour.text import cleaned
 from jobs.catalogue.items import NAMELESS, READ_LENGTH
 from jobs.catalogue.latest import latest
@@ -54,11 +54,9 @@ def texts(
     named = items.where(F.col("title") != F.concat_ws(" ", F.lit(NAMELESS), "item_id")).select(
         "item_id", "title", "brand", "category_path", F.coalesce("first_seen", F.lit(day)).alias("since")
     )
-    told = [*_of_items(named, shop), _searches(named, agreed(log, wishes))]
+    told = [*_of_items(named, shop), _searches(named, willing_pseudonyms(log, wishes))]
     if reviews is not None:
-        if wishes is not None:
-            reviews = reviews.join(unprofiled(wishes), on="user_id", how="left_anti")
-        told.append(_reviews(named, latest(reviews, "item_id", "title", "text", "ts")))
+        told.append(_reviews(named, latest(willing(reviews, wishes), "item_id", "title", "text", "ts")))
     split = _distinct(reduce(DataFrame.unionByName, told)).withColumn("_words", words(F.col("text")))
     known = split.withColumn("language", language(F.col("text"), F.col("_words")))
     return known.select(

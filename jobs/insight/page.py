@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 import schemas
 from jobs.insight import fronts
+from jobs.insight.pages import folder
 from jobs.lake import path
 from jobs.model import judged, record
 from jobs.night import Night
@@ -23,7 +24,6 @@ from schemas import Table
 
 SHOWN_HISTORY = 8
 HEADLINE = ("ndcg_at_10", "recall_at_10", "revenue_at_10", "coverage_at_10")  # of some thirty metrics of the judge
-FOLDER = "var/pages"
 
 
 def show(lake: str, day: date) -> Path:
@@ -49,11 +49,6 @@ def show(lake: str, day: date) -> Path:
         plot = templates.get_template("alone.html").render(told)
         record(day, told["version"], fronts.figures(_rows(lake, "lists.front", day)), {"front.html": plot})
     return page
-
-
-def folder() -> Path:
-    """Where the pages lie."""
-    return Path(os.environ.get("NIGHT_PAGES", FOLDER))
 
 
 def summary(lake: str, day: date) -> dict:

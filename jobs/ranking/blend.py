@@ -102,9 +102,10 @@ def _weights_used(weights: dict[str, np.ndarray], supported: dict[str, np.ndarra
     in proportion to sum to 1.
     """
     if set(SHOPPER) <= set(weights) & set(supported):
-        one, other = ((supported[name], weights[name]) for name in SHOPPER)
-        moved = [np.where(mine[0] & ~theirs[0], theirs[1], 0.0) for mine, theirs in ((one, other), (other, one))]
-        weights = weights | {name: weights[name] + more for name, more in zip(SHOPPER, moved, strict=True)}
+        weights = weights | {
+            name: weights[name] + np.where(supported[name] & ~supported[other], weights[other], 0.0)
+            for name, other in (SHOPPER, SHOPPER[::-1])
+        }
     kept = {name: np.where(supported.get(name, True), weight, 0.0) for name, weight in weights.items()}
     total = sum(kept.values())
     if not np.all(total > 0):

@@ -112,7 +112,7 @@ def dual(problem: Problem, evaluations: int) -> Found:
 
 
 def _promising(problem: Problem, found: Found, count: int, random: np.random.Generator) -> np.ndarray:
-    """At most ``count`` policies, of which some may be chosen by what is foreseen of them."""
+    """At most ``count`` policies: where there is a floor, :data:`CHOOSABLE` of them for the front above it."""
     least = problem.floor * found.values[:, 0].max()
     above = int(CHOOSABLE * count) if problem.floor > 0 else 0
     new = promising(*found, count - above, random, problem.parameters)
