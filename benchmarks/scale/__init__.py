@@ -54,6 +54,8 @@ def _measured(folder: Path, events: int) -> dict[str, dict]:
                 raise
             told[name] = {"stopped": str(error) or type(error).__name__}
             _say(f"{events:,} events: {name} stopped: {told[name]['stopped']}")
+        else:
+            _say(f"{events:,} events: {name}: {_history(told[name]):,.1f} s, {told[name]['peak_gib']} GiB")
     from benchmarks.scale import same
 
     _apart(same.check, folder / OURS, shop.LAST, {name: folder / name for name in PEERS if "log" in told[name]})
