@@ -62,6 +62,8 @@ def session(name: str = "nightly") -> SparkSession:
     spark = builder.getOrCreate()
     if spark.sparkContext.master.startswith("local"):
         spark.conf.set("spark.sql.shuffle.partitions", "8")  # 200 tiny tasks cost seconds a shuffle on two cores
+        # where Spark can join those that turn out small: of a hundred million events an eighth doesn't fit into memory
+        spark.conf.set("spark.sql.adaptive.coalescePartitions.initialPartitionNum", "64")
     spark.sparkContext.setLogLevel("ERROR")
     return spark
 
