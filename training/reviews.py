@@ -13,7 +13,7 @@ from schemas.catalogue import SENTIMENTS, review_text
 from training.lake import open_table, table_uri
 
 TABLE, WISHES = "raw.reviews", "raw.preferences"
-COLUMNS = ["review_id", "user_id", "ts", "rating", "title", "text"]
+COLUMNS = ["day", "review_id", "user_id", "ts", "rating", "title", "text"]
 HELD_OUT, KEPT = 0.2, 0.1  # shares: the newest, which measure; those before them, which calibrate
 LEAST = 10  # reviews of each class in each part
 
@@ -63,8 +63,8 @@ def classes_of(ratings: np.ndarray) -> np.ndarray:
 def load_reviews(lake: str, day: date) -> Parts:
     """The reviews with stars and words that reached the lake up to ``day``, each text once.
 
-    The newest fifth is held out, and a tenth before it kept apart; among those of one moment, as where no time is
-    known, a hash decides. Who wants no profile has no part in training.
+    An edited review counts as it came last. The newest fifth is held out, and a tenth before it kept apart; among those
+    of one moment, as where no time is known, a hash decides. Who wants no profile has no part in training.
 
     Raises:
         TooFewReviewsError: the lake has no reviews, or a part has too few of a class.
@@ -75,8 +75,9 @@ def load_reviews(lake: str, day: date) -> Parts:
     delta = open_table(lake, TABLE)
     rows = delta.to_pyarrow_dataset().to_table(filter=pc.field("day") <= pa.scalar(day), columns=COLUMNS)
     refusing = _refusing(lake, day)
+    last = {row["review_id"]: row for row in rows.sort_by("day").to_pylist()}
     told = {}
-    for row in rows.to_pylist():
+    for row in last.values():
         text = review_text(row["title"], row["text"])
         if text and row["rating"] is not None and row["user_id"] not in refusing:
             order = (row["ts"], hashlib.sha256(row["review_id"].encode()).digest())

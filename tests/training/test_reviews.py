@@ -80,6 +80,16 @@ def test_who_wants_no_profile_and_what_has_no_words_or_stars_or_came_later_is_le
     assert told == {text for _, user, _, text, _ in rows if user != "u7"}
 
 
+def test_an_edited_review_counts_as_it_came_last(tmp_path: Path):
+    rows = rated(120)
+    kept, edited = rows[:-1], (*rows[-1][:3], "milk, but sour", rows[-1][4])
+    write_reviews(tmp_path, [edited], DAY)
+    write_reviews(tmp_path, rows, DAY - timedelta(days=1))
+    parts = load_reviews(str(tmp_path), DAY)
+    told = {text for part in (parts.learned, parts.kept, parts.held_out) for text in part.texts}
+    assert told == {row[3] for row in kept} | {edited[3]}
+
+
 def test_too_few_of_a_class(tmp_path: Path):
     write_reviews(tmp_path, [row for row in rated(100) if row[2] != 3.0 or row[4] > 180])
     with pytest.raises(
