@@ -49,10 +49,10 @@ def _measured(folder: Path, events: int) -> dict[str, dict]:
         _say(f"{events:,} events: {name}")
         try:
             told[name] = _apart(contender, folder, folder / name, shop.LAST)
-        except (MemoryError, BrokenProcessPool) as error:
+        except (MemoryError, BrokenProcessPool):  # a pool breaks when its process asks for more memory than it may have
             if name == OURS:
                 raise
-            told[name] = {"stopped": str(error) or type(error).__name__}
+            told[name] = {"stopped": "out of memory"}
             _say(f"{events:,} events: {name} stopped: {told[name]['stopped']}")
         else:
             _say(f"{events:,} events: {name}: {_history(told[name]):,.1f} s, {told[name]['peak_gib']} GiB")
@@ -108,7 +108,7 @@ def _table(found: dict[int, dict]) -> list[list[str]]:
     for size, contenders in found.items():
         for name, told in contenders.items():
             if "stopped" in told:
-                rows.append([f"{name}, {size:,}", f"stopped: {told['stopped'].splitlines()[0]}", *[""] * 4])
+                rows.append([f"{name}, {size:,}", f"stopped: {told['stopped']}", *[""] * 4])
                 continue
             night = f"{told['night']:.1f}" if "night" in told else "-"
             seconds = (f"{told['log']:.1f}", f"{told['profiles']:.1f}", f"{size / _history(told):,.0f}")

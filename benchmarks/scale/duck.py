@@ -109,13 +109,28 @@ COPY (
 """
 
 
+MEMORY = "8GB"  # the rest it writes to disk
+
+
 def run(folder: Path, out: Path, day: date) -> dict[str, float]:
-    """Wall seconds of the log and of the profiles of all of it; ``out`` holds the rows of both."""
+    """Wall seconds of the log and of the profiles of all of it; ``out`` holds the rows of both.
+
+    Raises:
+        MemoryError: if MEMORY isn't enough.
+    """
+    try:
+        return _run(folder, out, day)
+    except duckdb.OutOfMemoryException as error:
+        raise MemoryError(str(error)) from error
+
+
+def _run(folder: Path, out: Path, day: date) -> dict[str, float]:
     out.mkdir(parents=True)
     told = {"folder": folder, "out": out, "day": day, "lately": LATELY, "recent": RECENT, "most": FAVOURITES}
     told |= {"sample": SAMPLE}
     with duckdb.connect(str(out / "duck.db")) as db:
-        db.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '8GB'")
+        db.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar = false")
+        db.execute(f"SET memory_limit = '{MEMORY}'")
         began = time.perf_counter()
         db.execute(LOG.format(**told))
         logged = time.perf_counter()

@@ -44,6 +44,12 @@ def test_a_shop_is_written_in_parts_and_keeps_whole_households(tmp_path, folder,
         assert 5 < EVENTS / events["basket_id"].n_unique() < 15  # lines a basket; 9.5 in the year
 
 
+def test_a_peer_whose_memory_is_not_enough_says_so(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(duck, "MEMORY", "5MB")
+    with pytest.raises(MemoryError, match="memory"):
+        duck.run(folder, tmp_path / "duck", shop.LAST)
+
+
 def test_the_peers_agree_and_a_difference_is_named(made):
     ducks, polars = (same._users(each / "users.parquet") for each in made)
     assert ducks.keys() == polars.keys()
@@ -91,7 +97,7 @@ def test_a_peer_that_dies_is_told_and_ours_may_not(monkeypatch, tmp_path):
     monkeypatch.setattr(shop, "write", ends)
     monkeypatch.setattr(same, "check", ends)
     found = {1_000: scale._measured(tmp_path, 1_000)}
-    assert "terminated abruptly" in found[1_000]["polars"]["stopped"]
+    assert found[1_000]["polars"] == {"stopped": "out of memory"}
     assert [row[0] for row in scale._table(found)[1:]] == ["ours, 1,000", "polars, 1,000", "duckdb, 1,000"]
     assert list(scale._goals(found)) == ["1,000 events, times duckdb's seconds", "peak memory, GiB"]
     contenders["ours"] = dies
