@@ -34,7 +34,7 @@ TOTALS = Table(
         ),
         Column(
             "visits",
-            "array<struct<day:date,lines:bigint,money:decimal(28,4)>>",
+            "array<struct<day:date,lines:bigint,money:decimal(18,4)>>",
             "every day with a purchase or a return: purchase lines, and what was paid less what was given back, null "
             "where the source tells no amount; oldest first",
             required=True,
@@ -58,7 +58,7 @@ TOTALS = Table(
         Column(
             "prices",
             "array<struct<item_id:string,told:bigint,discounted:bigint,priced:bigint,"
-            "logs:decimal(28,9),squares:decimal(28,9)>>",
+            "logs:decimal(18,9),squares:decimal(18,9)>>",
             "ever: purchase lines that tell amount and discount, those of them with a discount, those with a unit "
             "price, and the sums of its logarithm and of the square of that",
             required=True,

@@ -80,15 +80,9 @@ def sums(batch: pa.RecordBatch, goods: Goods, usual: Usual) -> dict[str, np.ndar
     return {name: np.bincount(owner, values, len(batch)).astype(np.float64) for name, values in each.items()}
 
 
-def moments(totals: DataFrame, goods: Goods, usual: Usual) -> DataFrame:
-    """One row: :func:`_agreement` and :func:`_variance` over all users of profiles.totals who may be profiled."""
-
-    def told(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield pa.RecordBatch.from_pydict(sums(batch, goods, usual))
-
-    every = totals.select("prices").mapInArrow(told, _ddl(None, "double", SUMS))
-    return every.agg(_agreement().alias("agreement"), _variance().alias("variance"))
+def moments(rows: DataFrame) -> DataFrame:
+    """One row: :func:`_agreement` and :func:`_variance` of rows that have :data:`SUMS`, of all who may be profiled."""
+    return rows.agg(_agreement().alias("agreement"), _variance().alias("variance"))
 
 
 def elasticity() -> dict[str, Column]:

@@ -110,7 +110,8 @@ def _read(totals: DataFrame, goods: Goods, elasticities: DataFrame, night: int) 
 
     kept = StructType([totals.schema[name] for name in KEPT])
     rows = totals.drop("day", "refused").mapInArrow(read, StructType([*kept, *from_arrow_schema(made)]))
-    return rows.crossJoin(F.broadcast(moments(totals, goods, usual)))
+    rows = rows.localCheckpoint()  # what all users do beside that is told by the same rows
+    return rows.crossJoin(F.broadcast(moments(rows)))
 
 
 def _with_attributes(seen: DataFrame, known: DataFrame | None, refusing: DataFrame) -> DataFrame:
