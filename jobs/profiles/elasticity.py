@@ -41,7 +41,8 @@ class Usual:
     @classmethod
     def of(cls, totals: DataFrame, goods: Goods, elasticities: DataFrame) -> "Usual":
         """Of profiles.totals of those who may be profiled, and catalogue.elasticities; items come to the driver."""
-        sums = totals.select("prices").mapInArrow(_by_item, _ddl("item_id string", "bigint", COUNTS))
+        fields = ", ".join(f"{name} bigint" for name in COUNTS)
+        sums = totals.select("prices").mapInArrow(_by_item, f"item_id string, {fields}")
         table = sums.groupBy("item_id").agg(*(F.sum(name).alias(name) for name in COUNTS)).toArrow().combine_chunks()
         place = goods.places(table["item_id"].combine_chunks())
         of = {name: np.zeros(len(goods.items)) for name in COUNTS}
@@ -100,10 +101,6 @@ def _by_item(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         table = pa.table({"item_id": fields["item_id"], **columns})
         summed = table.group_by("item_id").aggregate([(name, "sum") for name in COUNTS])
         yield from summed.rename_columns(["item_id", *COUNTS]).combine_chunks().to_batches()
-
-
-def _ddl(first: str | None, kind: str, names: tuple[str, ...]) -> str:
-    return ", ".join([*([first] if first else []), *(f"{name} {kind}" for name in names)])
 
 
 def _agreement() -> Column:
