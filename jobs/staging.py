@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -40,18 +40,23 @@ def stage(frame: DataFrame, table: Table, lake: Lake) -> Iterator["Staged"]:
     kept = {name: F.when(F.col("_rule").isNull(), F.col(name)) for name in table.partition}
     apart = frame.withColumns({NIGHT: F.col(table.night), **kept})
     try:
-        (
-            # one file a folder, unless it is large, and many small folders a task
-            apart.hint("rebalance", *table.partition)
-            .write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
-            .partitionBy(*table.partition)
-            .parquet(where)
-        )
+        writer(apart, table).option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(where)
         rows = lake.spark.read.schema(apart.schema).parquet(where)
         yield Staged(table, lake.path(table), folder, rows, _files(rows, table))
         published = True
     finally:
         _remove(lake.spark, f"{where}/{table.partition[0]}={REJECTED}" if published else where)
+
+
+def writer(frame: DataFrame, table: Table) -> DataFrameWriter:
+    """Writes a folder for each partition: one file in it, unless it is large, and many small folders a task."""
+    # what is different in each row has no use for Parquet's dictionary, and hashes each value to find out
+    unique = table.key if len(table.key) == 1 else ()
+    return (
+        frame.hint("rebalance", *table.partition)
+        .write.options(**{f"parquet.enable.dictionary#{name}": "false" for name in unique})
+        .partitionBy(*table.partition)
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jobs.behaviour.pseudonym import KEY_VARIABLE
 from jobs.lake import session
 from jobs.profiles.totals import totals
 from jobs.profiles.users import users
+from jobs.staging import writer
 
 
 def run(folder: Path, out: Path, day: date) -> dict[str, float]:
@@ -61,8 +62,8 @@ class _Shop:
             earlier = self._log(None, after)
             recent = earlier.where(F.col("arrived") == F.lit(after))
         made = log(fresh, self._items(), recent, earlier, day=day).where("_rule IS NULL")
-        kept = made.select(*schemas.table("behaviour.log").column_names)
-        kept.hint("rebalance", "arrived").write.mode("append").partitionBy("arrived").parquet(str(self.out / "log"))
+        table = schemas.table("behaviour.log")
+        writer(made.select(*table.column_names), table).mode("append").parquet(str(self.out / "log"))
 
     def totals(self, after: date | None, day: date) -> None:
         known = earlier = None
