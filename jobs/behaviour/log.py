@@ -1,7 +1,10 @@
 """The behaviour log: the night's events, cleaned, once each, in sessions, under pseudonyms."""
 
+from collections.abc import Iterable, Iterator
 from datetime import date
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -19,6 +22,7 @@ READS = {
 
 GAP = "INTERVAL 30 MINUTES"  # without an event, it ends a session
 LATE = "to_date(ts) < day"  # of raw.events, whose day is the day of arrival
+MANY = 1_000_000  # ids told more than once: as many can be sent to every task, 8 MB
 
 
 def log(
@@ -40,9 +44,54 @@ def log(
         recent: the night of the log before these events, whose last sessions may go on; None on the first night.
         earlier: all nights of the log before these events; None on the first night.
     """
-    checked = _with_rules(_with_known(_with_seen(events, earlier), items), events.columns)
+    told = _with_repeated(_with_known(events, items), events)
+    checked = _with_rules(_with_seen(told, earlier), events.columns)
     rows = _with_sessions(_named(checked), recent)
     return rows.select(*table("behaviour.log").column_names, "_rule", "_reason", "_source")
+
+
+def _with_known(events: DataFrame, items: DataFrame) -> DataFrame:
+    """``_known``: false for events of an item that the catalogue doesn't have."""
+    catalogue = items.select("item_id", F.lit(True).alias("_listed"))
+    known = F.col("item_id").isNull() | F.col("_listed").isNotNull()
+    return events.join(catalogue, on="item_id", how="left").withColumn("_known", known)
+
+
+def _with_repeated(rows: DataFrame, events: DataFrame) -> DataFrame:
+    """``_repeated``: true for events whose id comes before in ``events``, of which ``rows`` tells ``_known`` as well.
+
+    Whole rows are compared only where 64 bits of their ids are alike: to bring each id's rows together would cost every
+    night what sessions cost it once more.
+    """
+    hashed = rows.withColumn("_hash", F.xxhash64("event_id"))
+    hashes = _told_again(events)
+    if len(hashes) > MANY:
+        return _compared(hashed, events.columns).drop("_hash")
+    again = F.broadcast(rows.sparkSession.createDataFrame(hashes))
+    once = hashed.join(again, on="_hash", how="left_anti").withColumn("_repeated", F.lit(False))
+    more = _compared(hashed.join(again, on="_hash", how="left_semi"), events.columns)
+    return once.unionByName(more).drop("_hash")
+
+
+def _told_again(events: DataFrame) -> pa.Table:
+    """``_hash`` of the ids that more than one event has, and perhaps, by chance, of some that have not."""
+    hashes = events.select(F.xxhash64("event_id").alias("_hash")).repartition("_hash")
+    return hashes.mapInArrow(_more_than_once, "_hash bigint").limit(MANY + 1).toArrow()
+
+
+def _more_than_once(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """A function for ``mapInArrow``: hashes to those that it meets again, each once."""
+    hashes = np.sort(np.concatenate([np.zeros(0, np.int64), *(batch["_hash"].to_numpy() for batch in batches)]))
+    again = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    yield pa.RecordBatch.from_arrays([pa.array(again)], ["_hash"])
+
+
+def _compared(hashed: DataFrame, source_columns: list[str]) -> DataFrame:
+    # the hash of a row decides between those of one id and one moment, so that a rerun keeps the same one
+    copies = Window.partitionBy("_hash", "event_id", "_known").orderBy("day", "ts", F.xxhash64(*source_columns))
+    previous = F.lag("day").over(copies)
+    repeated = previous.isNotNull() & (F.expr(LATE) | (previous == F.col("day")))
+    return hashed.withColumn("_repeated", repeated)
 
 
 def _with_seen(events: DataFrame, earlier: DataFrame | None) -> DataFrame:
@@ -55,20 +104,9 @@ def _with_seen(events: DataFrame, earlier: DataFrame | None) -> DataFrame:
     return found.withColumn("_seen", F.expr(LATE) & F.col("_found").isNotNull())
 
 
-def _with_known(events: DataFrame, items: DataFrame) -> DataFrame:
-    """``_known``: false for events of an item that the catalogue doesn't have."""
-    catalogue = items.select("item_id", F.lit(True).alias("_listed"))
-    known = F.col("item_id").isNull() | F.col("_listed").isNotNull()
-    return events.join(catalogue, on="item_id", how="left").withColumn("_known", known)
-
-
 def _with_rules(events: DataFrame, source_columns: list[str]) -> DataFrame:
     """``_rule`` and ``_reason`` of rows that stay out, null for those that stay; ``_source`` is the raw row as JSON."""
-    # the hash decides between rows of one id and one moment, so that a rerun keeps the same one
-    copies = Window.partitionBy("event_id", "_known").orderBy("day", "ts", F.xxhash64(*source_columns))
-    previous = F.lag("day").over(copies)
-    repeated = previous.isNotNull() & (F.expr(LATE) | (previous == F.col("day")))
-    rule = F.when(~F.col("_known"), "known_item").when(F.col("_seen") | repeated, "duplicate")
+    rule = F.when(~F.col("_known"), "known_item").when(F.col("_seen") | F.col("_repeated"), "duplicate")
     reason = F.when(
         F.col("_rule") == "known_item", F.format_string("item_id '%s' is not in raw.items of the night", "item_id")
     ).when(F.col("_rule") == "duplicate", F.format_string("event_id '%s' came before; the first is kept", "event_id"))

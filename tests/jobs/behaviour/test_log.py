@@ -77,23 +77,27 @@ def test_nothing_bought_has_no_unit_price(run, event):
     assert row["unit_price"] is None
 
 
-def test_the_second_event_of_an_id_is_rejected_with_its_source(run, event):
+@pytest.mark.parametrize("many", [0, 10])
+def test_the_second_event_of_an_id_is_rejected_with_its_source(run, event, monkeypatch, many):
+    monkeypatch.setattr("jobs.behaviour.log.MANY", many)  # of ids told again: fewer are sought out first
     rows = run(
         [
             event("e1", "2024-03-01 11:00", item_id="bread"),
             event("e1", "2024-03-01 10:00"),
             event("e2", "2024-03-01 10:00"),
             event("e2", "2024-03-01 10:00"),
+            event("e3", "2024-03-01 10:00"),
         ]
     )
-    assert sorted((row["event_id"], row["item_id"]) for row in kept(rows)) == [("e1", "apple"), ("e2", "apple")]
+    left = sorted((row["event_id"], row["item_id"]) for row in kept(rows))
+    assert left == [("e1", "apple"), ("e2", "apple"), ("e3", "apple")]
     out = {row["event_id"]: row for row in rows if row["_rule"] is not None}
-    assert len(rows) == 4
+    assert len(rows) == 5
     assert {row["_rule"] for row in out.values()} == {"duplicate"}
     assert out["e1"]["_reason"] == "event_id 'e1' came before; the first is kept"
     source = json.loads(out["e1"]["_source"])
     assert (source["user_id"], source["item_id"], source["ts"]) == ("ann", "bread", "2024-03-01T11:00:00.000Z")
-    assert [row["_source"] for row in kept(rows)] == [None, None]
+    assert [row["_source"] for row in kept(rows)] == [None, None, None]
 
 
 def test_events_of_unknown_items_are_rejected_those_without_an_item_stay(run, event):
