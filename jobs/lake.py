@@ -48,7 +48,10 @@ def session(name: str = "nightly") -> SparkSession:
         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
-        .config("spark.sql.execution.arrow.maxBytesPerBatch", "32m")  # a row may be all that a user ever took
+        # a row may be all that a user ever took: few in a batch. Bytes without a bound, or Spark weighs the batch anew
+        # with every row, an eighth of profiles.totals
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "1000")
+        .config("spark.sql.execution.arrow.maxBytesPerBatch", str(2**31 - 1))
         # pandas writes times in nanoseconds, which Spark reads as numbers or not at all
         .config("spark.sql.legacy.parquet.nanosAsLong", "true")
         .config("spark.sql.redaction.string.regex", SECRETS)

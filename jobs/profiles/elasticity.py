@@ -18,6 +18,7 @@ from jobs.profiles.goods import Goods
 from jobs.profiles.grouped import numbers, opened, unscaled
 
 EXACT = "decimal(28,12)"  # decimals add up to the same in any order, doubles don't
+BLOCK = 1_000_000  # rows of users and items that are added up at a time
 LEAST_WEIGHT = 1.0  # purchase lines that what all do counts for, at least
 COUNTS = ("told", "discounted", "priced", "logs", "squares")
 SUMS = ("told", "discounted", "expected", "apart", "information", "reaction", "reacting")  # of a user, doubles
@@ -93,14 +94,24 @@ def elasticity() -> dict[str, Column]:
 
 
 def _by_item(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Sums of :data:`COUNTS` of the users of each batch."""
+    """Sums of :data:`COUNTS` of all users of the batches, an item each row."""
+    waiting, rows = [], 0
     for batch in batches:
         _, fields = opened(batch["prices"])
         columns = {name: numbers(fields[name]) for name in COUNTS[:3]}
         columns |= {name: unscaled(fields[name]) for name in COUNTS[3:]}
-        table = pa.table({"item_id": fields["item_id"], **columns})
-        summed = table.group_by("item_id").aggregate([(name, "sum") for name in COUNTS])
-        yield from summed.rename_columns(["item_id", *COUNTS]).combine_chunks().to_batches()
+        waiting.append(pa.table({"item_id": fields["item_id"], **columns}))
+        rows += len(waiting[-1])
+        if rows >= BLOCK:
+            waiting = [_added_up(waiting)]
+            rows = 0
+    if waiting:
+        yield from _added_up(waiting).combine_chunks().to_batches()
+
+
+def _added_up(tables: list[pa.Table]) -> pa.Table:
+    summed = pa.concat_tables(tables).group_by("item_id").aggregate([(name, "sum") for name in COUNTS])
+    return summed.rename_columns(["item_id", *COUNTS])
 
 
 def _agreement() -> Column:

@@ -96,8 +96,7 @@ def users(
 def _read(totals: DataFrame, goods: Goods, elasticities: DataFrame, night: int) -> DataFrame:
     """One row a user of profiles.totals: what it tells by the catalogue, and beside what all users do."""
     usual = Usual.of(totals, goods, elasticities)
-    sample = totals.orderBy("user_id").limit(SAMPLE)  # pseudonyms are hashes: the first are anybody
-    chosen = half_life(sample.select("items", "recent").toArrow().combine_chunks(), goods, night)
+    chosen = half_life(_sample(totals).select("items", "recent").toArrow().combine_chunks(), goods, night)
     made = pa.schema([*occasions.MADE.items(), *tastes.MADE.items(), *((name, pa.float64()) for name in SUMS)])
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -112,6 +111,13 @@ def _read(totals: DataFrame, goods: Goods, elasticities: DataFrame, night: int) 
     rows = totals.drop("day", "refused").mapInArrow(read, StructType([*kept, *from_arrow_schema(made)]))
     rows = rows.localCheckpoint()  # what all users do beside that is told by the same rows
     return rows.crossJoin(F.broadcast(moments(rows)))
+
+
+def _sample(totals: DataFrame) -> DataFrame:
+    """The first SAMPLE users by pseudonym, which is a hash: they are anybody."""
+    first = totals.select("user_id").orderBy("user_id").limit(SAMPLE)  # by itself: lists are dear to sort
+    last = first.agg(F.max("user_id")).first()[0]
+    return totals.where(F.col("user_id") <= F.lit(last))
 
 
 def _with_attributes(seen: DataFrame, known: DataFrame | None, refusing: DataFrame) -> DataFrame:
