@@ -199,14 +199,29 @@ class Lake:
 
 
 def grow(delta: DeltaTable, table: Table) -> None:
-    """Adds what columns of its contract the table lacks, in a commit of their own; earlier nights have null there."""
-    there = {field.name for field in delta.schema().fields}
+    """Adds what columns of its contract the table lacks, in a commit of their own; earlier nights have null there.
+
+    Raises:
+        ValueError: if a column that is there is of another type in the contract.
+    """
     fields = Schema.from_json(StructType.fromDDL(table.ddl).json()).fields
+    there = _types(delta.schema())
+    for name, kind in _types(Schema(fields)).items():
+        if there.get(name, kind) != kind:
+            raise ValueError(
+                f"{table.name}: {name} is {there[name]} in the table at {delta.table_uri}, and {kind} in its contract; "
+                "delete this folder and run the job that makes the table, or write the table anew with this column cast"
+            )
     missing = [field for field in fields if field.name not in there]
     if missing:
         delta.alter.add_columns(missing)
         names = ", ".join(field.name for field in missing)
         log.info("%s: the table got the column %s; nights before this one have null there", table.name, names)
+
+
+def _types(schema: Schema) -> dict[str, str]:
+    """Of each column its Spark SQL type; whether parts of it may be null is left out."""
+    return {field.name: field.dataType.simpleString() for field in StructType.fromJson(json.loads(schema.to_json()))}
 
 
 def path(uri: str, table: Table) -> str:

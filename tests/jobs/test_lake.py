@@ -80,6 +80,15 @@ def test_a_table_gets_the_columns_that_its_contract_got(spark, lake):
     assert lake.spark.read.format("delta").load(lake.path(USERS)).columns == ["day", "user_id", "attributes"]
 
 
+def test_a_column_of_another_type_than_its_contract_stops_the_night(spark, lake):
+    rows = people(spark, FIRST, "ann")
+    older = rows.withColumn("attributes", F.lit("age: 40"))
+    older.write.format("delta").partitionBy("day").save(lake.path(USERS))
+    told = r"raw\.users: attributes is string in the table at .*, and map<string,string> in its contract; delete"
+    with pytest.raises(ValueError, match=told):
+        put(lake, people(spark, SECOND, "bob"), SECOND)
+
+
 def test_a_key_in_an_expression_is_not_in_the_plan(spark, capsys):
     key = bytes(range(64))
     spark.range(1).select(F.sha2(F.concat(F.lit(key), F.col("id").cast("string").cast("binary")), 256)).explain(True)
