@@ -1,12 +1,14 @@
 """Sums over rows of equal keys, and Spark's nested columns as flat arrays: what profiles are added up with in NumPy."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from math import prod
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+MOST_DIGITS = 18  # that any 64 bits hold
 PACKED = 1 << 62  # keys whose ranges multiply to less are sorted as one number
 
 
@@ -142,7 +144,16 @@ def unscaled(values: pa.Array) -> np.ndarray:
 
 
 def decimals(values: np.ndarray, kind: pa.Decimal128Type, there: np.ndarray | None = None) -> pa.Array:
-    """Back from :func:`unscaled`; null where ``there``, bool [n], is false."""
+    """Back from :func:`unscaled`; null where ``there``, bool [n], is false.
+
+    Raises:
+        OverflowError: if one has more digits than ``kind``.
+    """
+    if kind.precision <= MOST_DIGITS:
+        large = np.abs(values if there is None else np.where(there, values, 0)) >= 10**kind.precision
+        if large.any():
+            told = Decimal(int(values[int(np.argmax(large))])).scaleb(-kind.scale)
+            raise OverflowError(f"{told} is too large for {kind.precision - kind.scale} digits before the point")
     words = np.stack([values, values >> 63], axis=1).astype(np.int64)
     valid = None if there is None else pa.array(there).buffers()[1]
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(np.ascontiguousarray(words))])

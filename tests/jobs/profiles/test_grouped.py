@@ -41,6 +41,15 @@ def test_decimals_of_over_64_bits_are_refused():
         unscaled(pa.array([Decimal("1.0000"), Decimal("922337203685477.5808")], MONEY))
 
 
+def test_decimals_of_more_digits_than_their_column_are_refused():
+    kind = pa.decimal128(18, 4)
+    most, many = 10**18 - 1, 10**18
+    assert decimals(np.array([most, -most]), kind).to_pylist() == [Decimal(most) / 10**4, -Decimal(most) / 10**4]
+    assert decimals(np.array([1, many]), kind, np.array([True, False])).to_pylist() == [Decimal("0.0001"), None]
+    with pytest.raises(OverflowError, match=r"^-100000000000000\.0000 is too large for 14 digits"):
+        decimals(np.array([1, -many]), kind)
+
+
 def test_texts_of_several_columns_get_numbers_in_their_order():
     names, (one, other) = coded(pa.array(["pear", None, "apple"]), pa.array(["zoë", "pear"]))
     assert names.to_pylist() == ["apple", "pear", "zoë"]
