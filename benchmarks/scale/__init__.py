@@ -49,10 +49,11 @@ def _measured(folder: Path, events: int) -> dict[str, dict]:
         _say(f"{events:,} events: {name}")
         try:
             told[name] = _apart(contender, folder, folder / name, shop.LAST)
-        except (MemoryError, BrokenProcessPool):  # a pool breaks when its process asks for more memory than it may have
+        except (MemoryError, BrokenProcessPool) as error:
             if name == OURS:
                 raise
-            told[name] = {"stopped": "out of memory"}
+            # a pool breaks when its process is gone, as one is that asks for more memory than it may have; or crashed
+            told[name] = {"stopped": "out of memory" if isinstance(error, MemoryError) else "died: memory, or a crash"}
             _say(f"{events:,} events: {name} stopped: {told[name]['stopped']}")
         else:
             _say(f"{events:,} events: {name}: {_history(told[name]):,.1f} s, {told[name]['peak_gib']} GiB")

@@ -97,7 +97,7 @@ def test_a_peer_that_dies_is_told_and_ours_may_not(monkeypatch, tmp_path):
     monkeypatch.setattr(shop, "write", ends)
     monkeypatch.setattr(same, "check", ends)
     found = {1_000: scale._measured(tmp_path, 1_000)}
-    assert found[1_000]["polars"] == {"stopped": "out of memory"}
+    assert found[1_000]["polars"] == {"stopped": "died: memory, or a crash"}
     assert [row[0] for row in scale._table(found)[1:]] == ["ours, 1,000", "polars, 1,000", "duckdb, 1,000"]
     assert list(scale._goals(found)) == ["1,000 events, times duckdb's seconds", "peak memory, GiB"]
     contenders["ours"] = dies
