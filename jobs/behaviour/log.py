@@ -22,6 +22,11 @@ READS = {
 
 GAP = "INTERVAL 30 MINUTES"  # without an event, it ends a session
 LATE = "to_date(ts) < day"  # of raw.events, whose day is the day of arrival
+# columns of raw.events that the log has as they came
+TOLD = (
+    *("event_type", "item_id", "basket_id", "store_id", "quantity", "amount", "discount"),
+    *("campaign_id", "rank", "clicked", "propensity", "policy"),
+)
 MANY = 1_000_000  # ids told more than once: as many can be sent to every task, 8 MB
 
 
@@ -46,8 +51,10 @@ def log(
     """
     told = _with_repeated(_with_known(events, items), events)
     checked = _with_rules(_with_seen(told, earlier), events.columns)
-    rows = _with_sessions(_named(checked), recent)
-    return rows.select(*table("behaviour.log").column_names, "_rule", "_reason", "_source")
+    rows = _with_sessions(_named(checked), recent).select("*", "_told.*", "_out.*").withColumn("day", F.to_date("ts"))
+    price = F.when(F.col("quantity") > 0, F.col("amount") / F.col("quantity"))
+    columns = (*table("behaviour.log").column_names, "_rule", "_reason", "_source")
+    return rows.withColumn("unit_price", price).select(*columns)
 
 
 def _with_known(events: DataFrame, items: DataFrame) -> DataFrame:
@@ -115,30 +122,18 @@ def _with_rules(events: DataFrame, source_columns: list[str]) -> DataFrame:
 
 
 def _named(events: DataFrame) -> DataFrame:
-    """raw.events under the names of the log, without the source's user ids."""
+    """raw.events under the names of the log, without the source's user ids: what sessions are made of, and the rest as
+    ``_told``, one value that costs each step on the way to them a single copy."""
+    told = {name: F.col(name) for name in TOLD} | {"arrived": F.col("day"), "query": cleaned(F.col("query"))}
     return pseudonymised(events, pseudonym_key()).select(
-        F.to_date("ts").alias("day"),
-        F.col("day").alias("arrived"),
-        "event_id",
-        "event_type",
-        "ts",
         "user_id",
-        "item_id",
-        "basket_id",
-        "store_id",
-        "quantity",
-        "amount",
-        F.when(F.col("quantity") > 0, F.col("amount") / F.col("quantity")).alias("unit_price"),
-        "discount",
-        cleaned(F.col("query")).alias("query"),
-        "campaign_id",
-        "rank",
-        "clicked",
-        "propensity",
-        "policy",
-        "_rule",
-        "_reason",
-        "_source",
+        "ts",
+        "event_id",
+        # named here: Spark would shuffle anew for each window over an expression
+        F.datediff("day", F.to_date("ts")).alias("_late_by"),
+        F.col("_rule").isNull().alias("_kept"),
+        F.struct(*(value.alias(name) for name, value in told.items())).alias("_told"),
+        F.when(F.col("_rule").isNotNull(), F.struct("_rule", "_reason", "_source")).alias("_out"),
     )
 
 
@@ -146,17 +141,17 @@ def _with_sessions(rows: DataFrame, recent: DataFrame | None) -> DataFrame:
     """``session_id``: the user and the second the session began; none for rows that stay out."""
     rows = rows.withColumn("_carried", F.lit(None).cast("string"))
     if recent is not None:
-        unfinished = recent.where(f"ts > date_add(day, 1) - {GAP}").withColumnRenamed("session_id", "_carried")
+        late_by = F.datediff("arrived", "day").alias("_late_by")
+        unfinished = recent.where(f"ts > date_add(day, 1) - {GAP}").select(
+            "user_id", "ts", "event_id", late_by, F.lit(True).alias("_kept"), F.col("session_id").alias("_carried")
+        )
         rows = rows.unionByName(unfinished, allowMissingColumns=True)
     line = Window.partitionBy("user_id", "_late_by", "_kept").orderBy("ts", "event_id")
     so_far = line.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     begins = F.expr(f"_previous IS NULL OR ts >= _previous + {GAP}")
     fresh = F.when(begins, F.concat_ws("-", "user_id", F.unix_seconds("ts")))
     return (
-        # named first: Spark would shuffle anew for each window over an expression
-        rows.withColumn("_late_by", F.datediff("arrived", "day"))
-        .withColumn("_kept", F.col("_rule").isNull())
-        .withColumn("_previous", F.lag("ts").over(line))
+        rows.withColumn("_previous", F.lag("ts").over(line))
         .withColumn("_begun", F.coalesce("_carried", fresh))
         .withColumn("session_id", F.when(F.col("_kept"), F.last("_begun", ignorenulls=True).over(so_far)))
         .where(F.col("_carried").isNull())

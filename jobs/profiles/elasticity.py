@@ -4,7 +4,6 @@ Both compare what one user paid with what all paid, so that neither a dear categ
 counts for or against anybody; and both are shrunk to what all do, by how much users differ (empirical Bayes).
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,6 @@ from jobs.profiles.goods import Goods
 from jobs.profiles.grouped import numbers, opened, unscaled
 
 EXACT = "decimal(28,12)"  # decimals add up to the same in any order, doubles don't
-BLOCK = 1_000_000  # rows of users and items that are added up at a time
 LEAST_WEIGHT = 1.0  # purchase lines that what all do counts for, at least
 COUNTS = ("told", "discounted", "priced", "logs", "squares")
 SUMS = ("told", "discounted", "expected", "apart", "information", "reaction", "reacting")  # of a user, doubles
@@ -42,9 +40,8 @@ class Usual:
     @classmethod
     def of(cls, totals: DataFrame, goods: Goods, elasticities: DataFrame) -> "Usual":
         """Of profiles.totals of those who may be profiled, and catalogue.elasticities; items come to the driver."""
-        fields = ", ".join(f"{name} bigint" for name in COUNTS)
-        sums = totals.select("prices").mapInArrow(_by_item, f"item_id string, {fields}")
-        table = sums.groupBy("item_id").agg(*(F.sum(name).alias(name) for name in COUNTS)).toArrow().combine_chunks()
+        lists = totals.select(F.expr("inline(prices)")).groupBy("item_id")
+        table = lists.agg(*(F.sum(name).cast("double").alias(name) for name in COUNTS)).toArrow().combine_chunks()
         place = goods.places(table["item_id"].combine_chunks())
         of = {name: np.zeros(len(goods.items)) for name in COUNTS}
         for name, each in of.items():
@@ -55,7 +52,7 @@ class Usual:
         told, discounted = (np.bincount(kind, of[name], len(names)) for name in ("told", "discounted"))
         curve = np.array([curves.get(name) for name in names], dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            middle, square = (of[name] / LOGS / of["priced"] for name in ("logs", "squares"))
+            middle, square = (of[name] / of["priced"] for name in ("logs", "squares"))
             return cls((discounted / told)[kind], curve[kind], middle, np.maximum(square - middle * middle, 0))
 
 
@@ -91,27 +88,6 @@ def elasticity() -> dict[str, Column]:
     """``discount_elasticity`` and ``price_elasticity``, in a frame that has :data:`SUMS` and :func:`moments`."""
     own = F.col("variance") * F.col("apart") / (F.col("variance") * F.col("information") + 1)
     return {"discount_elasticity": _odds(), "price_elasticity": F.try_divide("reaction", "reacting") + own}
-
-
-def _by_item(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Sums of :data:`COUNTS` of all users of the batches, an item each row."""
-    waiting, rows = [], 0
-    for batch in batches:
-        _, fields = opened(batch["prices"])
-        columns = {name: numbers(fields[name]) for name in COUNTS[:3]}
-        columns |= {name: unscaled(fields[name]) for name in COUNTS[3:]}
-        waiting.append(pa.table({"item_id": fields["item_id"], **columns}))
-        rows += len(waiting[-1])
-        if rows >= BLOCK:
-            waiting = [_added_up(waiting)]
-            rows = 0
-    if waiting:
-        yield from _added_up(waiting).combine_chunks().to_batches()
-
-
-def _added_up(tables: list[pa.Table]) -> pa.Table:
-    summed = pa.concat_tables(tables).group_by("item_id").aggregate([(name, "sum") for name in COUNTS])
-    return summed.rename_columns(["item_id", *COUNTS])
 
 
 def _agreement() -> Column:
