@@ -38,8 +38,8 @@ def added(table: pa.Table, night: int, schema: pa.Schema) -> dict[str, pa.Array]
     day), so that the decayed weights, which are doubles, are added up in one order.
 
     Args:
-        table: rows of a user follow each other. A line has ``kind``, ``item_id``, ``arrived``, ``ts``, ``basket``,
-            ``paid``, ``off`` (the discount) and ``price``; a row of what was known before has no kind, and
+        table: rows of a user follow each other. A line has ``kind``, ``item_id``, ``day``, ``arrived``, ``ts``,
+            ``basket``, ``paid``, ``off`` (the discount) and ``price``; a row of what was known before has no kind, and
             columns of profiles.totals, which the table lacks where nothing was known.
         night: days since 1970-01-01; what settles after it is ``recent``.
         schema: as of :func:`adder`.

@@ -7,7 +7,6 @@ from jobs.profiles.grouped import numbers, opened, unscaled
 
 PURCHASE, RETURN, INTEREST, OTHER = 1, 2, 3, 0  # kinds of lines
 CENTS = 1e4  # what money is counted in: integers add up to the same in any order
-MICROSECONDS = 86_400_000_000  # of a day
 LARGEST = 1e12  # money of one line
 LISTS = ("baskets", "visits", "recent", "items", "prices")
 
@@ -18,10 +17,9 @@ class Lines:
     def __init__(self, columns: dict[str, pa.Array], owner: np.ndarray):
         self.owner, self.item_id = owner, columns["item_id"]
         self.item = np.zeros(0, np.int64)  # the place of item_id in all names
-        self.kind, self.arrived, self.ts, self.basket = (
-            numbers(columns[name]).astype(np.int64) for name in ("kind", "arrived", "ts", "basket")
+        self.kind, self.day, self.arrived, self.ts, self.basket = (
+            numbers(columns[name]).astype(np.int64) for name in ("kind", "day", "arrived", "ts", "basket")
         )
-        self.day = self.ts // MICROSECONDS
         (self.paid, self.is_paid), (self.off, is_off) = (_cents(columns[name]) for name in ("paid", "off"))
         self.price = numbers(columns["price"])
         self.bought = self.kind == PURCHASE

@@ -84,6 +84,6 @@ def _lines(log: DataFrame) -> DataFrame:
         "user_id",
         kind.alias("kind"),
         basket.alias("basket"),
-        *("item_id", "arrived", "ts"),
+        *("item_id", "day", "arrived", "ts"),
         *(F.col(name).alias(mine) for name, mine in money.items()),
     )
