@@ -31,7 +31,7 @@ DAY = "{{ ds }}"
 # proves nothing for this one.
 SIGNATURE = "{{ run_id }}/{{ ti.id }}"
 
-# the code that Spark makes of a table's rules is one long method, which Java would interpret and not compile
+# as jobs.lake has them, and says why: a DAG imports no job
 JAVA_OPTIONS = "-XX:-DontCompileHugeMethods -XX:+IgnoreUnrecognizedVMOptions -XX:+UseTransparentHugePages"
 
 POOL = "lake"  # one slot: whoever writes the lake waits for who does; the Makefile and docker/compose.yaml create it
